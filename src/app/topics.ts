@@ -1,0 +1,24 @@
+import type { TopicDeclaration } from '../ports/event-log.ts';
+
+/** Commands to running parts, keyed by id. */
+export const COMMANDS = 'millrace.commands';
+/** Statuses of running parts, keyed by component. */
+export const STATUS = 'millrace.status';
+/** What capture must remember beside its position: relations and their keys. */
+export const CAPTURE_SCHEMAS = 'millrace.capture-schemas';
+
+/** Where the bad records of a processor go, and those that wait behind them. */
+export function deadLetterTopic(processor: string): string {
+  return `${processor}.dead-letters`;
+}
+
+/** The one declaration of all topics that are not a table's; capture declares those of tables. */
+export function declaredTopics(processors: readonly string[]): TopicDeclaration[] {
+  const compacted = [COMMANDS, STATUS, CAPTURE_SCHEMAS];
+  return [
+    ...compacted.map((name) => ({ name, partitions: 1, cleanup: 'compact' }) as const),
+    ...processors.map(
+      (name) => ({ name: deadLetterTopic(name), partitions: 1, cleanup: 'delete' }) as const,
+    ),
+  ];
+}

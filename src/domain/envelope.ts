@@ -1,0 +1,67 @@
+import type { LogRecord } from './record-block.ts';
+
+/** c created, u updated, d deleted, r copied, t truncated, m logical message. */
+export const OPERATIONS = ['c', 'u', 'd', 'r', 't', 'm'] as const;
+export type Operation = (typeof OPERATIONS)[number];
+
+/** A row as JSON holds it: decimals, timestamps and the like are strings in the shop's modes. */
+export type Row = Readonly<Record<string, unknown>>;
+
+/** Debezium's change event, as far as consumers here read it. */
+export type ChangeEvent = Readonly<{
+  op: Operation;
+  before: Row | null;
+  after: Row | null;
+  source: Readonly<{
+    schema: string;
+    table: string;
+    /** Commit time; of a copied row, the time of the copy. */
+    ts_ms: number;
+    txId: number | null;
+    lsn: number | null;
+    snapshot: string;
+  }>;
+}>;
+
+/** A change event with its key and its place in the log. */
+export type Change = ChangeEvent &
+  Readonly<{
+    /** Null: the table has no key, or the change is of no single row (truncate). */
+    key: Row | null;
+    topic: string;
+    partition: number;
+    offset: number;
+  }>;
+
+/**
+ * The change event of a record; undefined for a tombstone. Throws a SyntaxError that says what is
+ * wrong with anything else: the record is then a dead letter.
+ */
+export function decodeChange(
+  topic: string,
+  partition: number,
+  record: LogRecord,
+): Change | undefined {
+  if (record.value === null) return undefined;
+  const event: unknown = JSON.parse(text(record.value));
+  if (!isChangeEvent(event)) throw new SyntaxError('not a change event: no op, or no source.table');
+  const key: unknown = record.key === null ? null : JSON.parse(text(record.key));
+  if (typeof key !== 'object') throw new SyntaxError('the key of a change event is not an object');
+  return { ...event, key: key as Row | null, topic, partition, offset: record.offset };
+}
+
+function isChangeEvent(value: unknown): value is ChangeEvent {
+  if (typeof value !== 'object' || value === null) return false;
+  const { op, source } = value as Partial<ChangeEvent>;
+  return (
+    OPERATIONS.some((each) => each === op) &&
+    typeof source === 'object' &&
+    source !== null &&
+    typeof source.table === 'string' &&
+    typeof source.ts_ms === 'number'
+  );
+}
+
+function text(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+}

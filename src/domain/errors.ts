@@ -1,0 +1,170 @@
+/** What the supervisor does with a failure, what it tells the operator, and the exit code it ends with. */
+type Remedy = Readonly<{ retry: 'auto' | 'manual' | 'never'; exit: 1 | 2 | 69 | 78; hint: string }>;
+
+/**
+ * Every failure the platform names. The key is the code shown in logs and on the command line;
+ * `docs/errors.md` is generated from this table. Exit codes: 1 a difference or failure found,
+ * 2 usage, 69 a service is unavailable, 78 configuration.
+ */
+export const REMEDIES = {
+  // configuration
+  config_invalid: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Correct each problem listed, then start again.',
+  },
+  connector_config_invalid: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Correct each problem listed in connector.json, then start again.',
+  },
+  pipeline_invalid: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Point --pipeline at a folder that holds a pipeline.ts exporting `pipeline`.',
+  },
+  usage: { retry: 'never', exit: 2, hint: 'See --help.' },
+  // data directory
+  data_dir_locked: {
+    retry: 'never',
+    exit: 69,
+    hint: 'Another Millrace runs on this data directory: use it, stop it with `millrace down`, or choose another --data-dir.',
+  },
+  data_dir_unusable: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Choose a data directory that this user may write to, with --data-dir.',
+  },
+  data_dir_version: {
+    retry: 'never',
+    exit: 78,
+    hint: 'This data directory was written by another version of Millrace: use that version, choose another --data-dir, or remove its data with `millrace reset`.',
+  },
+  not_running: { retry: 'never', exit: 69, hint: 'Start it with `millrace up`.' },
+  disk_full: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Free space on the disk that holds the data directory; work goes on by itself.',
+  },
+  // source
+  source_unreachable: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Check that PostgreSQL is up and reachable at the address given.',
+  },
+  source_login_failed: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Check POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB and pg_hba.conf.',
+  },
+  source_not_ready: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Run `millrace doctor`: it names each missing thing and the SQL that mends it.',
+  },
+  source_changed: {
+    retry: 'never',
+    exit: 78,
+    hint: 'The server is not the one whose changes this log holds: point back at it, or start with an empty data directory.',
+  },
+  slot_missing: {
+    retry: 'manual',
+    exit: 1,
+    hint: 'The slot is gone, and the changes since with it: `millrace reset` and start again, so that the tables are copied again.',
+  },
+  slot_lost: {
+    retry: 'manual',
+    exit: 1,
+    hint: 'The server removed WAL that the slot needed (max_slot_wal_keep_size): drop the slot, `millrace reset` and start again, so that the tables are copied again.',
+  },
+  slot_exists: {
+    retry: 'never',
+    exit: 78,
+    hint: 'The slot exists, but this log holds no position for it: drop it if nobody uses it, choose another slot.name, or start with --adopt-slot from its confirmed position.',
+  },
+  slot_in_use: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Another process reads from this slot: stop it, or choose another slot.name.',
+  },
+  log_behind_slot: {
+    retry: 'never',
+    exit: 1,
+    hint: 'The slot was confirmed further than this log reaches, so changes between are gone from the server: restore the newer log, or copy again with an empty data directory.',
+  },
+  // event log
+  producer_fenced: {
+    retry: 'never',
+    exit: 69,
+    hint: 'Another process of the same name took over; stop this one.',
+  },
+  topic_missing: {
+    retry: 'never',
+    exit: 1,
+    hint: 'Name a topic that exists: `millrace topics` lists them.',
+  },
+  topic_partitions_changed: {
+    retry: 'never',
+    exit: 78,
+    hint: 'A partition count cannot be changed, as keys would move: restore the old count, or use a new topic.',
+  },
+  offset_out_of_range: {
+    retry: 'never',
+    exit: 1,
+    hint: 'Retention has removed records that were not yet read, or the log was replaced: raise MILLRACE_LOG_RETENTION_*, and copy the tables again.',
+  },
+  log_corrupt: {
+    retry: 'never',
+    exit: 1,
+    hint: 'A file of the log is damaged: restore it from a backup, or start with an empty data directory.',
+  },
+  // store
+  commit_conflict: {
+    retry: 'auto',
+    exit: 1,
+    hint: 'The stored offsets are not those expected: another worker took over, or the store lost writes; the task rewinds by itself.',
+  },
+  // stream
+  record_rejected: {
+    retry: 'never',
+    exit: 1,
+    hint: 'Inspect it with `millrace dlq list`, mend the processor or the data, then `millrace dlq replay` or `dlq drop`.',
+  },
+} as const satisfies Record<string, Remedy>;
+
+export type ErrorCode = keyof typeof REMEDIES;
+
+export class MillraceError extends Error {
+  override readonly name = 'MillraceError';
+  readonly code: ErrorCode;
+  /** What was expected and what was found; shown to the operator, so never a secret. */
+  readonly facts: Readonly<Record<string, unknown>>;
+
+  constructor(code: ErrorCode, facts: Record<string, unknown> = {}, cause?: unknown) {
+    super(describe(code, facts), { cause });
+    this.code = code;
+    this.facts = facts;
+  }
+}
+
+/** The one place that decides: anything without a code is a bug, and bugs are not retried. */
+export function remedyFor(error: unknown): Remedy {
+  if (error instanceof MillraceError) return REMEDIES[error.code];
+  return {
+    retry: 'never',
+    exit: 1,
+    hint: 'Unexpected error; please report it with the log above.',
+  };
+}
+
+function describe(code: ErrorCode, facts: Record<string, unknown>): string {
+  const details = Object.entries(facts).map(([name, value]) => `${name} ${inline(value)}`);
+  return `${code}${details.length > 0 ? ` (${details.join(', ')})` : ''}: ${REMEDIES[code].hint}`;
+}
+
+function inline(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return (
+    JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)) ?? 'unknown'
+  );
+}

@@ -1,0 +1,78 @@
+/** What each part tells of itself, as a record in the status topic, keyed by `component`. */
+export type Status = ConnectorStatus | ProcessorStatus | GeneratorStatus;
+
+type Common = Readonly<{
+  /** When this was written, ms since the epoch. */
+  atMs: number;
+  /** The last failure, until work goes on. */
+  problem?: string;
+}>;
+
+export const CONNECTOR_STATES = [
+  'starting',
+  'copying',
+  'streaming',
+  'waiting',
+  'paused',
+  'stopped',
+  'failed',
+] as const;
+export type ConnectorState = (typeof CONNECTOR_STATES)[number];
+
+export type ConnectorStatus = Common &
+  Readonly<{
+    component: 'connector';
+    name: string;
+    /** `waiting`: the source is away, and tried again. */
+    state: ConnectorState;
+    slot: string;
+    publication: string;
+    /** Confirmed to the server, as PostgreSQL writes an LSN. */
+    confirmedLsn?: string;
+    /** WAL bytes that the server keeps because this slot has not confirmed them. */
+    lagBytes?: number;
+    /** Age of the last change that became durable when it did: commit → log. */
+    lagMs?: number;
+    /** Changes (records without tombstones) made durable since the start of the process. */
+    changes: number;
+    copy?: readonly Readonly<{
+      table: string;
+      rows: number;
+      estimatedRows: number;
+      done: boolean;
+    }>[];
+  }>;
+
+export const PROCESSOR_STATES = ['starting', 'running', 'held', 'stopped', 'failed'] as const;
+export type ProcessorState = (typeof PROCESSOR_STATES)[number];
+
+export type ProcessorStatus = Common &
+  Readonly<{
+    component: `processor:${string}`;
+    name: string;
+    state: ProcessorState;
+    /** Records taken into account since the start of the process. */
+    records: number;
+    /** Records parked behind a bad one, itself included. */
+    parked: number;
+    tasks: readonly Readonly<{
+      task: string;
+      /** Of each partition: the next record to read, and the log's end. */
+      partitions: readonly Readonly<{
+        topic: string;
+        partition: number;
+        offset: number;
+        end: number;
+      }>[];
+    }>[];
+    /** Id of the hold that this processor has come to rest for. */
+    hold?: string;
+  }>;
+
+export type GeneratorStatus = Common &
+  Readonly<{
+    component: 'generator';
+    state: 'running' | 'stopped' | 'failed';
+    batches: number;
+    rows: number;
+  }>;

@@ -1,0 +1,101 @@
+import type { Header } from '../domain/record-block.ts';
+
+/** Offsets by `topic-partition`: the next record that the task has not yet taken into account. */
+export type TaskOffsets = Readonly<Record<string, number>>;
+
+/** A change to one key of a task's state; `undefined` removes it. */
+export type StateWrite = readonly [key: string, value: string | undefined];
+
+/**
+ * A change to the keys that are served to readers. All but `put`, `delete` and `deletePrefix` commute, so several
+ * tasks may write the same key with them. Expiry is an absolute time in ms since the epoch: a key
+ * past it does not exist, for readers and for the operations alike.
+ */
+export type ServedWrite =
+  | Readonly<{ op: 'put'; key: string; value: string; expiresAtMs?: number }>
+  | Readonly<{ op: 'delete'; key: string }>
+  /** Adds an exact decimal, such as "-12.50"; an absent key is 0. The sum is kept without trailing zeros. */
+  | Readonly<{ op: 'add'; key: string; amount: string }>
+  | Readonly<{ op: 'setAdd'; key: string; member: string }>
+  /** A set without members does not exist. */
+  | Readonly<{ op: 'setRemove'; key: string; member: string }>;
+
+/** A record that the task puts out: appended to the log exactly once, after the commit. */
+export type OutgoingRecord = Readonly<{
+  topic: string;
+  partition: number;
+  key: string | null;
+  value: string | null;
+  headers: readonly Header[];
+  timestampMs: number;
+}>;
+
+export type Commit = Readonly<{
+  task: string;
+  /** What the stored offsets must be for the commit to apply; `{}` for a task that never committed. */
+  from: TaskOffsets;
+  to: TaskOffsets;
+  state: readonly StateWrite[];
+  served: readonly ServedWrite[];
+  outgoing: readonly OutgoingRecord[];
+}>;
+
+export type ServedValue =
+  | Readonly<{ type: 'string'; value: string; expiresAtMs?: number }>
+  | Readonly<{ type: 'set'; members: readonly string[] }>;
+
+/**
+ * The state of tasks and the keys served to readers, moved on together by one commit.
+ *
+ * Contract, checked for every adapter by `test/contracts/store.ts`:
+ * - A commit applies whole, or not at all; when it resolves, every later read sees it.
+ * - It applies only if the stored offsets are `from`; else it rejects with `commit_conflict`, so
+ *   that a zombie, or a store that lost its last commits, is noticed.
+ * - Commits may be lost by a power cut, newest first, never in part: the task rewinds.
+ * - State never expires by clock. Keys are ordered by their UTF-8 bytes.
+ * - Outgoing records keep the order of the commits; they stay until `forwarded` drops them.
+ * - An operation on a key of another type (`add` on a set) rejects the commit with an error that names the key.
+ */
+export interface Store extends AsyncDisposable {
+  commit(commit: Commit): Promise<void>;
+
+  /** `{}` for a task that never committed. */
+  offsets(task: string): Promise<TaskOffsets>;
+  /** Names of the tasks that ever committed, sorted. */
+  tasks(): Promise<readonly string[]>;
+
+  /** Values of state keys, in the order asked; undefined where there is none. */
+  getMany(task: string, keys: readonly string[]): Promise<readonly (string | undefined)[]>;
+  /** State entries whose key starts with `prefix`, in key order. Commits made meanwhile may or may not be seen. */
+  range(
+    task: string,
+    prefix: string,
+    options?: Readonly<{ limit?: number; reverse?: boolean }>,
+  ): AsyncIterable<readonly [key: string, value: string]>;
+
+  /** Records put out and not yet forwarded, oldest first; sequence numbers only grow, from 1. */
+  outgoing(
+    task: string,
+    limit: number,
+  ): Promise<readonly Readonly<{ sequence: number; record: OutgoingRecord }>[]>;
+  /** Drops the outgoing records up to and including `sequence`. */
+  forwarded(task: string, sequence: number): Promise<void>;
+
+  /** Served keys, as readers see them. `nowMs` decides what has expired. */
+  get(key: string, nowMs: number): Promise<ServedValue | undefined>;
+  /** Keys that start with `prefix`, in byte order, those after `after` first. */
+  keys(
+    prefix: string,
+    nowMs: number,
+    options?: Readonly<{ limit?: number; after?: string }>,
+  ): AsyncIterable<string>;
+
+  /** Removes expired keys, a bounded number a call; returns how many. Reads never see them anyway. */
+  sweep(nowMs: number): Promise<number>;
+
+  /** Removes all that this task stored, its offsets included (for a rebuild). Served keys stay. */
+  dropTask(task: string): Promise<void>;
+
+  /** Bytes that the store takes, where it can tell. */
+  sizeBytes(): Promise<number | undefined>;
+}

@@ -1,0 +1,45 @@
+import type { Change } from '../domain/envelope.ts';
+import type { OutgoingRecord, ServedWrite } from '../ports/store.ts';
+
+/** The keyed state of one task. Reads see the task's own writes, committed or not. */
+export interface TaskState {
+  /** The value of a key that `reads` named for this change, or that `load` fetched or a write set. */
+  get(key: string): string | undefined;
+  set(key: string, value: string): void;
+  delete(key: string): void;
+  /** Fetches keys that `reads` could not name beforehand. */
+  load(keys: readonly string[]): Promise<void>;
+  /** Entries whose key starts with `prefix`, in byte order of the keys, own writes included. */
+  range(prefix: string): AsyncIterable<readonly [key: string, value: string]>;
+}
+
+/** What a processor may do while it handles one change; all of it is committed with the offset. */
+export interface TaskContext {
+  /** `<processor>/<topic>-<partition>`. */
+  readonly task: string;
+  readonly state: TaskState;
+  /** Changes keys that readers see. */
+  serve(write: ServedWrite): void;
+  /** Puts a record out, exactly once. Its id header is stable over replays. */
+  forward(
+    record: Omit<OutgoingRecord, 'headers' | 'timestampMs' | 'partition'> &
+      Partial<Pick<OutgoingRecord, 'headers' | 'timestampMs' | 'partition'>>,
+  ): void;
+}
+
+/**
+ * Turns changes into state, served keys and records.
+ *
+ * One task a topic partition calls it with each change once, in order; it reads no wall clock and
+ * no random numbers, so that a replay gives the same. When it throws, the record goes to the dead
+ * letters with the error, nothing of what it did for that record is kept, and later records of
+ * the same key wait behind it.
+ */
+export interface Processor {
+  readonly name: string;
+  /** Topics it reads. */
+  readonly topics: readonly string[];
+  /** State keys that `process` will ask for: fetched for a whole batch at once. */
+  reads?(change: Change): readonly string[];
+  process(change: Change, context: TaskContext): void | Promise<void>;
+}
