@@ -1,0 +1,163 @@
+import type { ConnectorStatus, GeneratorStatus, ProcessorStatus } from '../domain/status.ts';
+import type { Figure } from './pipeline.ts';
+
+/**
+ * What may be asked of a Millrace from outside, by name. Every operation takes JSON and yields
+ * JSON, so that it runs the same in the running process, reached by its socket, and in the
+ * asking process, when nothing runs and it may open the files itself.
+ *
+ * Those that answer once yield once. Those marked *running* fail with `not_running` otherwise.
+ */
+export type Operations = Readonly<{
+  status: Operation<None, StatusReport>;
+  /** Yields one line a topic, in name order. */
+  topics: Operation<None, TopicFacts>;
+  /** Records of one topic, or of all whose name matches; those of one partition in offset order. */
+  consume: Operation<ConsumeArguments, ConsumedRecord>;
+  'store.get': Operation<Readonly<{ key: string }>, StoreEntry>;
+  /** Keys only, in byte order. */
+  'store.keys': Operation<ScanArguments, Readonly<{ key: string }>>;
+  'store.scan': Operation<ScanArguments, StoreEntry>;
+  /** The records that wait, in the order of the log; without a processor, of all of them. */
+  'dlq.list': Operation<Readonly<{ processor?: string }>, ParkedRecord>;
+  'dlq.show': Operation<Readonly<{ id: string }>, ParkedRecord>;
+  /** *Running.* Tries the records of one key again, from its first on. */
+  'dlq.replay': Operation<ParkedTarget, ParkedOutcome>;
+  /** *Running.* Gives up the first record of a key, and tries those behind it. */
+  'dlq.drop': Operation<ParkedTarget, ParkedOutcome>;
+  /** *Running.* Proves that the store equals the source while data flows. */
+  reconcile: Operation<None, ReconcileEvent>;
+  /** *Running.* Yields once when the connector rests, or works again. */
+  'connector.pause': Operation<None, ConnectorStatus>;
+  'connector.resume': Operation<None, ConnectorStatus>;
+  /** Where the source is, with what is needed to log in. *Running*, unless the server is the user's own. */
+  source: Operation<None, SourceAddress>;
+  /** *Running.* Yields as soon as the stop has begun; the process of `pid` ends within seconds. */
+  stop: Operation<None, Readonly<{ pid: number }>>;
+}>;
+
+export type Operation<Arguments, Value> = Readonly<{ arguments: Arguments; value: Value }>;
+export type OperationName = keyof Operations;
+export type ArgumentsOf<Name extends OperationName> = Operations[Name]['arguments'];
+export type ValueOf<Name extends OperationName> = Operations[Name]['value'];
+
+type None = Readonly<Record<string, never>>;
+
+export type StatusReport = Readonly<{
+  /** False: nothing runs, and the statuses are the last that were written. */
+  running: boolean;
+  pid?: number;
+  startedAtMs?: number;
+  atMs: number;
+  dataDir: string;
+  pipeline?: string;
+  urls: Readonly<{
+    /** Of the embedded server, its password included; a server of the user's own without it. */
+    postgres?: string;
+  }>;
+  connector?: ConnectorStatus;
+  processors: readonly ProcessorStatus[];
+  generator?: GeneratorStatus;
+  /** Over the last seconds; only while running. */
+  rates?: Readonly<{
+    capturedPerSecond: number;
+    /** By processor. */
+    processedPerSecond: Readonly<Record<string, number>>;
+  }>;
+  topics: readonly TopicFacts[];
+  logBytes?: number;
+  storeBytes?: number;
+  /** Parts that failed and were not started again. */
+  failures: readonly Readonly<{ part: string; code?: string; message: string }>[];
+}>;
+
+export type TopicFacts = Readonly<{
+  topic: string;
+  cleanup: 'delete' | 'compact';
+  partitions: readonly Readonly<{ partition: number; start: number; end: number }>[];
+  /** Records that may be read: at most, as offsets may have gaps. */
+  records: number;
+}>;
+
+export type ConsumeArguments = Readonly<{
+  /** A topic's name, or a pattern with `*` and `?`. */
+  topics: string;
+  from:
+    | 'beginning'
+    | 'end'
+    | Readonly<{ offset: number }>
+    /** The first record at or after this time. */
+    | Readonly<{ timestampMs: number }>;
+  /** Go on with what is appended later; else it ends at the end as it is at the start. */
+  follow: boolean;
+  /** Only records whose key is this JSON (spacing aside) or this text; of a one-column key, its value will do. */
+  key?: string;
+  /** Ends after so many records. */
+  limit?: number;
+}>;
+
+export type ConsumedRecord = Readonly<{
+  topic: string;
+  partition: number;
+  offset: number;
+  timestamp: number;
+  /** JSON where it parses, else text; null without a key. */
+  key: unknown;
+  /** Likewise; null is a tombstone. */
+  value: unknown;
+  headers: Readonly<Record<string, string>>;
+}>;
+
+export type ScanArguments = Readonly<{
+  /** With `*` and `?`; without them a prefix. */
+  pattern: string;
+  limit?: number;
+}>;
+
+export type StoreEntry =
+  | Readonly<{ key: string; type: 'string'; value: string; expiresAtMs?: number }>
+  | Readonly<{ key: string; type: 'set'; members: readonly string[] }>
+  /** Only from `store.get`. */
+  | Readonly<{ key: string; type: 'absent' }>;
+
+export type ParkedRecord = Readonly<{
+  /** `<processor>/<topic>-<partition>@<offset>` */
+  id: string;
+  processor: string;
+  topic: string;
+  partition: number;
+  offset: number;
+  key: string | null;
+  /** The first of its key has failed; those behind it only wait. */
+  failed: boolean;
+  error?: string;
+  timestamp?: number;
+  /** JSON where it parses, else text. */
+  value?: unknown;
+}>;
+
+/** One key, by any of its records, or all keys of a processor. */
+export type ParkedTarget = Readonly<{ id: string }> | Readonly<{ processor: string; all: true }>;
+
+export type ParkedOutcome = Readonly<{
+  processor: string;
+  parkedBefore: number;
+  parkedAfter: number;
+}>;
+
+export type ReconcileEvent =
+  /** What it does now, or waits for. */
+  | Readonly<{ kind: 'progress'; message: string }>
+  | (Readonly<{ kind: 'figure'; equal: boolean }> & Figure)
+  | Readonly<{ kind: 'summary'; figures: number; differences: number; tookMs: number }>;
+
+export type SourceAddress = Readonly<{
+  kind: 'embedded' | 'server';
+  host: string;
+  port: number;
+  database: string;
+  user: string;
+  password?: string;
+  /** As libpq takes it. */
+  url: string;
+}>;
