@@ -49,9 +49,11 @@ export class BlockWriter {
   count = 0;
   #recordStart = 0;
   #headerSets: Buffer[] = [];
+  readonly #headerSetIndex = new Map<string, number>();
 
-  constructor(initialBytes = 16_384) {
-    this.bytes = Buffer.allocUnsafeSlow(initialBytes);
+  /** Starts in a buffer of this many bytes, or in one that is no longer used by another block. */
+  constructor(initial: number | Buffer = 16_384) {
+    this.bytes = typeof initial === 'number' ? Buffer.allocUnsafeSlow(initial) : initial;
   }
 
   /** Bytes the block would have now. */
@@ -71,9 +73,16 @@ export class BlockWriter {
   /** The index of headers that many records share; good until `take`. At most 65,536 a block. */
   headerSet(headers: readonly Header[]): number {
     const encoded = encodeHeaders(headers);
-    const known = this.#headerSets.findIndex((set) => set.equals(encoded));
-    if (known >= 0) return known;
-    return this.#headerSets.push(encoded) - 1;
+    const identity = encoded.toString('latin1');
+    const known = this.#headerSetIndex.get(identity);
+    if (known !== undefined) return known;
+    const index = this.#headerSets.push(encoded) - 1;
+    this.#headerSetIndex.set(identity, index);
+    return index;
+  }
+
+  get headerSetCount(): number {
+    return this.#headerSets.length;
   }
 
   /** Starts a record; the caller has reserved room for it. */
@@ -118,8 +127,8 @@ export class BlockWriter {
     this.endRecord();
   }
 
-  /** The finished block, which owns its bytes; the writer is empty afterwards. */
-  take(topic: string, partition: number): RecordBlock {
+  /** The finished block, which owns its bytes; the writer is empty afterwards, in `next` as its buffer. */
+  take(topic: string, partition: number, next: number | Buffer = 16_384): RecordBlock {
     const count = this.count;
     const recordsLength = this.cursor;
     const headerBytes = this.#headerSets.reduce((sum, set) => sum + set.length, 0);
@@ -132,10 +141,11 @@ export class BlockWriter {
     this.bytes.writeUInt32LE(count, this.cursor + 4);
     this.bytes.writeUInt16LE(this.#headerSets.length, this.cursor + 8);
     const bytes = this.bytes.subarray(0, this.cursor + TRAILER);
-    this.bytes = Buffer.allocUnsafeSlow(Math.min(Math.max(16_384, this.bytes.length), 1 << 20));
+    this.bytes = typeof next === 'number' ? Buffer.allocUnsafeSlow(next) : next;
     this.cursor = 0;
     this.count = 0;
     this.#headerSets = [];
+    this.#headerSetIndex.clear();
     return { topic, partition, count, bytes };
   }
 }

@@ -20,7 +20,7 @@ export interface Producer {
   /**
    * Makes all blocks, of however many partitions, and the position durable in one step: both, or
    * neither. Without `position` the stored one stays. Blocks may be empty of records: then the
-   * position alone is stored. Appends of one producer may overlap; they land in the order called.
+   * position alone is stored. Once it has settled, the caller may reuse the blocks' bytes. Appends of one producer may overlap; they land in the order called.
    *
    * Rejects with `producer_fenced` once a newer producer of this name was opened, with
    * `topic_missing`, and with `disk_full`; after a rejection nothing of the append is readable,

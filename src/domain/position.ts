@@ -1,0 +1,60 @@
+import { formatLsn, parseLsn, type Lsn } from './lsn.ts';
+
+/** A table that is still to be copied, or is being copied. */
+export type CopyTask = Readonly<{
+  oid: number;
+  schema: string;
+  name: string;
+  /** Key of the last row that is in the log, in key order; absent before the first row. */
+  after?: readonly string[];
+}>;
+
+/**
+ * How far capture has come, stored in the same append as the records.
+ *
+ * `end` is the end LSN of the last commit whose changes are all in the log (or of WAL known to
+ * hold none). Inside a transaction, `transaction` counts the data messages that are in the log, before any filter:
+ * relation messages vary from session to session, and several changes share an LSN.
+ */
+export type Position = Readonly<{
+  systemId: string;
+  timeline: number;
+  slot: string;
+  /** Undefined between the intent to create the slot and its creation. */
+  end: Lsn | undefined;
+  transaction?: Readonly<{ finalLsn: Lsn; messages: number }> | undefined;
+  /** What is left of a copy; absent when there is none. */
+  copy?: readonly CopyTask[] | undefined;
+}>;
+
+export function formatPosition(position: Position): string {
+  const { systemId, timeline, slot, end, transaction, copy } = position;
+  return JSON.stringify({
+    systemId,
+    timeline,
+    slot,
+    ...(end !== undefined && { end: formatLsn(end) }),
+    ...(transaction && {
+      transaction: {
+        finalLsn: formatLsn(transaction.finalLsn),
+        messages: transaction.messages,
+      },
+    }),
+    ...(copy && copy.length > 0 && { copy }),
+  });
+}
+
+/** Trusts its input: positions are written by `formatPosition` alone, under the log's own checks. */
+export function parsePosition(text: string): Position {
+  const { end, transaction, ...rest } = JSON.parse(text) as Omit<
+    Position,
+    'end' | 'transaction'
+  > & { end?: string; transaction?: { finalLsn: string; messages: number } };
+  return {
+    ...rest,
+    end: end === undefined ? undefined : parseLsn(end),
+    ...(transaction && {
+      transaction: { ...transaction, finalLsn: parseLsn(transaction.finalLsn) },
+    }),
+  };
+}
