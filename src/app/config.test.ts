@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { describe, test } from 'node:test';
+import { MillraceError } from '../domain/errors.ts';
+import { readConfig, readEnvironment } from './config.ts';
+
+const problemsOf = (environment: Record<string, string>): readonly string[] => {
+  try {
+    readConfig(environment);
+    return [];
+  } catch (error) {
+    assert.ok(error instanceof MillraceError);
+    assert.equal(error.code, 'config_invalid');
+    return error.facts['problems'] as string[];
+  }
+};
+
+describe('readConfig', () => {
+  test('needs nothing: everything embedded, with the documented defaults', () => {
+    const config = readConfig({});
+    assert.deepEqual(config, {
+      dataDir: resolve('.millrace'),
+      source: { kind: 'embedded', database: 'source_db', user: 'postgres' },
+      retention: { ms: 168 * 3_600_000, bytes: 2_147_483_648 },
+      generator: { recordsPerBatch: 100, intervalMs: 10_000 },
+      stream: { bufferRecords: 1000 },
+      logLevel: 'info',
+    });
+  });
+
+  test('POSTGRES_HOST alone switches to a server of the user', () => {
+    const { source } = readConfig({ POSTGRES_HOST: 'db', POSTGRES_PASSWORD: 'secret' });
+    assert.deepEqual(source, {
+      kind: 'server',
+      server: {
+        host: 'db',
+        port: 5432,
+        database: 'source_db',
+        user: 'postgres',
+        password: 'secret',
+        sslMode: 'disable',
+      },
+    });
+  });
+
+  test('takes an empty variable for one that is not set', () => {
+    assert.equal(readConfig({ POSTGRES_HOST: '', KAFKA_BROKER: ' ' }).source.kind, 'embedded');
+  });
+
+  test('names every problem at once, with what was found and what is expected', () => {
+    assert.deepEqual(
+      problemsOf({
+        POSTGRES_HOST: 'db',
+        POSTGRES_PORT: '5432x',
+        MOCK_DATA_INTERVAL_SECONDS: 'ten',
+        MOCK_DATA_RECORDS_PER_BATCH: '0',
+        LOG_LEVEL: 'loud',
+        KAFKA_BROKER: 'localhost:9092',
+        MILLRACE_RETENTION: '1',
+      }),
+      [
+        'POSTGRES_PORT: found "5432x", expected a whole number from 1 to 65535',
+        'MOCK_DATA_RECORDS_PER_BATCH: found "0", expected a whole number from 1 to 1000000',
+        'MOCK_DATA_INTERVAL_SECONDS: found "ten", expected a number from 0.001 to 86400',
+        'LOG_LEVEL: found "loud", expected one of trace, debug, info, warn, error, fatal, silent',
+        'KAFKA_BROKER: found "localhost:9092", expected unset: in this version the event log is the embedded one',
+        'MILLRACE_RETENTION: no such variable, expected one of MILLRACE_DATA_DIR, MILLRACE_LOG_RETENTION_BYTES, MILLRACE_LOG_RETENTION_HOURS',
+      ],
+    );
+  });
+
+  test('never repeats a password in a problem', () => {
+    const problems = problemsOf({
+      POSTGRES_HOST: 'db',
+      POSTGRES_PASSWORD: 'secret',
+      LOG_LEVEL: '?',
+    });
+    assert.ok(!problems.join().includes('secret'));
+  });
+});
+
+describe('readEnvironment', () => {
+  test('puts the environment of the process over the .env file', () => {
+    const cwd = mkdtempSync(join(tmpdir(), 'millrace-env-'));
+    try {
+      writeFileSync(join(cwd, '.env'), 'LOG_LEVEL=debug\nPOSTGRES_DB="shop"\n');
+      const environment = readEnvironment(cwd, { LOG_LEVEL: 'warn' });
+      assert.equal(environment['LOG_LEVEL'], 'warn');
+      assert.equal(environment['POSTGRES_DB'], 'shop');
+    } finally {
+      rmSync(cwd, { recursive: true });
+    }
+  });
+});
