@@ -124,6 +124,16 @@ export const REMEDIES = {
     exit: 1,
     hint: 'The stored offsets are not those expected: another worker took over, or the store lost writes; the task rewinds by itself.',
   },
+  store_key_too_long: {
+    retry: 'never',
+    exit: 1,
+    hint: 'Shorten the key in the processor, for instance to a hash of its long part.',
+  },
+  served_write_refused: {
+    retry: 'never',
+    exit: 1,
+    hint: 'Two writes of the pipeline use this key in different ways: give each its own key.',
+  },
   // stream
   record_rejected: {
     retry: 'never',

@@ -7,14 +7,22 @@ export type TaskOffsets = Readonly<Record<string, number>>;
 export type StateWrite = readonly [key: string, value: string | undefined];
 
 /**
- * A change to the keys that are served to readers. All but `put`, `delete` and `deletePrefix` commute, so several
- * tasks may write the same key with them. Expiry is an absolute time in ms since the epoch: a key
- * past it does not exist, for readers and for the operations alike.
+ * A change to the keys that are served to readers. All but `put` and `delete` commute, so several
+ * tasks may write the same key with them.
+ *
+ * Only `put` gives an expiry, and one without it takes the old one away. A key past its expiry does
+ * not exist for readers. The other operations refuse a key that has an expiry, so that what a
+ * commit does never depends on the clock.
  */
 export type ServedWrite =
+  /** Replaces any string; refused on a set. */
   | Readonly<{ op: 'put'; key: string; value: string; expiresAtMs?: number }>
+  /** Of whatever type; an absent key is fine. */
   | Readonly<{ op: 'delete'; key: string }>
-  /** Adds an exact decimal, such as "-12.50"; an absent key is 0. The sum is kept without trailing zeros. */
+  /**
+   * Adds an exact decimal, such as "-12.50", to a string that is one; an absent key is 0. The sum
+   * is a string without exponent or trailing zeros, and stays when it is 0.
+   */
   | Readonly<{ op: 'add'; key: string; amount: string }>
   | Readonly<{ op: 'setAdd'; key: string; member: string }>
   /** A set without members does not exist. */
@@ -42,6 +50,7 @@ export type Commit = Readonly<{
 
 export type ServedValue =
   | Readonly<{ type: 'string'; value: string; expiresAtMs?: number }>
+  /** Members in the order of their UTF-8 bytes. */
   | Readonly<{ type: 'set'; members: readonly string[] }>;
 
 /**
@@ -52,16 +61,22 @@ export type ServedValue =
  * - It applies only if the stored offsets are `from`; else it rejects with `commit_conflict`, so
  *   that a zombie, or a store that lost its last commits, is noticed.
  * - Commits may be lost by a power cut, newest first, never in part: the task rewinds.
+ * - Writes of one commit to the same key apply in their order.
  * - State never expires by clock. Keys are ordered by their UTF-8 bytes.
+ * - Keys and set members have at most `MAX_STORE_KEY_BYTES`; a longer one rejects the commit with
+ *   `store_key_too_long`. They and the values are well-formed Unicode.
  * - Outgoing records keep the order of the commits; they stay until `forwarded` drops them.
- * - An operation on a key of another type (`add` on a set) rejects the commit with an error that names the key.
+ * - An operation on a key of another type (`add` on a set) rejects the commit with
+ *   `served_write_refused`, which names the key.
+ * - One commit of a task at a time, and any number of tasks; of several from the same `from`,
+ *   one applies.
  */
 export interface Store extends AsyncDisposable {
   commit(commit: Commit): Promise<void>;
 
   /** `{}` for a task that never committed. */
   offsets(task: string): Promise<TaskOffsets>;
-  /** Names of the tasks that ever committed, sorted. */
+  /** Names of the tasks that ever committed, in the order of their UTF-8 bytes. */
   tasks(): Promise<readonly string[]>;
 
   /** Values of state keys, in the order asked; undefined where there is none. */
@@ -73,7 +88,10 @@ export interface Store extends AsyncDisposable {
     options?: Readonly<{ limit?: number; reverse?: boolean }>,
   ): AsyncIterable<readonly [key: string, value: string]>;
 
-  /** Records put out and not yet forwarded, oldest first; sequence numbers only grow, from 1. */
+  /**
+   * Records put out and not yet forwarded, oldest first. Sequence numbers start at 1 and only grow,
+   * by one a record, over `dropTask` too: a forwarder must never take a new record for an old one.
+   */
   outgoing(
     task: string,
     limit: number,
@@ -93,7 +111,10 @@ export interface Store extends AsyncDisposable {
   /** Removes expired keys, a bounded number a call; returns how many. Reads never see them anyway. */
   sweep(nowMs: number): Promise<number>;
 
-  /** Removes all that this task stored, its offsets included (for a rebuild). Served keys stay. */
+  /**
+   * Removes all that this task stored, its offsets included (for a rebuild). Served keys stay. When
+   * it is cut short, the task has no offsets; call it again before the task commits.
+   */
   dropTask(task: string): Promise<void>;
 
   /** Bytes that the store takes, where it can tell. */

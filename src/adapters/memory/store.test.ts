@@ -1,0 +1,4 @@
+import { storeContract } from '../../../test/contracts/store.ts';
+import { MemoryStore } from './store.ts';
+
+storeContract('MemoryStore', async () => new MemoryStore());
