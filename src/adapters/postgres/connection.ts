@@ -1,0 +1,178 @@
+import { readFileSync } from 'node:fs';
+import type { ConnectionOptions } from 'node:tls';
+import pg from 'pg';
+import { MillraceError } from '../../domain/errors.ts';
+
+/** How to reach a database; `sslmode` and `sslrootcert` (a file) as libpq knows them. */
+export type ConnectionFacts = Readonly<{
+  host: string;
+  port: number;
+  database: string;
+  user: string;
+  password: string;
+  sslmode?: 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
+  sslrootcert?: string;
+}>;
+
+/**
+ * One text form for each value, whichever connection it comes by: a walsender prints values with
+ * its own session's settings, so a copied row and a streamed one differ unless both are set here.
+ */
+const SESSION = [
+  'datestyle=ISO',
+  'intervalstyle=postgres',
+  'timezone=UTC',
+  'bytea_output=hex',
+  'extra_float_digits=3',
+  'statement_timeout=0',
+  'lock_timeout=0',
+  'idle_in_transaction_session_timeout=0',
+  'idle_session_timeout=0',
+];
+
+const CONNECT_TIMEOUT_MS = 10_000;
+const NO_TLS = 'The server does not support SSL connections';
+
+/**
+ * A logged-in connection, with `replication` one that takes replication commands too. Fails with
+ * `source_unreachable` or `source_login_failed`.
+ */
+export async function openConnection(
+  facts: ConnectionFacts,
+  options: Readonly<{ replication?: boolean }> = {},
+): Promise<pg.Client> {
+  const mode = facts.sslmode ?? 'disable';
+  const mayFallBack = mode === 'prefer' || mode === 'allow';
+  try {
+    return await login(facts, options, mode === 'disable' ? false : tlsOptions(facts, mode));
+  } catch (error) {
+    if (mayFallBack && error instanceof Error && error.message === NO_TLS) {
+      return login(facts, options, false).catch((second: unknown) => {
+        throw sourceError(second, facts);
+      });
+    }
+    throw sourceError(error, facts);
+  }
+}
+
+async function login(
+  facts: ConnectionFacts,
+  { replication = false }: Readonly<{ replication?: boolean }>,
+  ssl: boolean | ConnectionOptions,
+): Promise<pg.Client> {
+  const config: pg.ClientConfig & { replication?: string } = {
+    host: facts.host,
+    port: facts.port,
+    database: facts.database,
+    user: facts.user,
+    password: facts.password,
+    ssl,
+    application_name: 'millrace',
+    options: SESSION.map((setting) => `-c ${setting}`).join(' '),
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    // Values stay PostgreSQL's text: a parsed date or bigint would lose what it said.
+    types: { getTypeParser: () => (text: string) => text },
+    ...(replication ? { replication: 'database' } : {}),
+  };
+  const client = new pg.Client(config);
+  // A connection that dies between two queries says so here; the next query fails with the reason.
+  client.on('error', () => undefined);
+  try {
+    await client.connect();
+  } catch (error) {
+    client.end().catch(() => undefined); // It never opened; there is nothing to learn from its end.
+    throw error;
+  }
+  return client;
+}
+
+function tlsOptions(
+  facts: ConnectionFacts,
+  mode: NonNullable<ConnectionFacts['sslmode']>,
+): ConnectionOptions {
+  const ca = facts.sslrootcert === undefined ? {} : { ca: readFileSync(facts.sslrootcert) };
+  if (mode === 'verify-full') return ca;
+  // As in libpq, `require` with a root certificate checks the chain, but not the host's name.
+  const checksChain = mode === 'verify-ca' || facts.sslrootcert !== undefined;
+  return checksChain
+    ? { ...ca, checkServerIdentity: () => undefined }
+    : { rejectUnauthorized: false };
+}
+
+/** What was being done when an error came; it goes into the message, so never a secret. */
+export type Attempt = Readonly<{
+  /** Such as "create the publication". */
+  purpose?: string;
+  /** What an operator with the rights would run. */
+  sql?: string;
+  slot?: string;
+}>;
+
+/** Names the failures that an operator can mend; any other error comes back as it was. */
+export function sourceError(
+  error: unknown,
+  { host, port, database, user }: Pick<ConnectionFacts, 'host' | 'port' | 'database' | 'user'>,
+  attempt: Attempt = {},
+): unknown {
+  if (error instanceof MillraceError || !(error instanceof Error)) return error;
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
+  const said = error.message === '' ? code : error.message;
+  const address = `${host}:${port}`;
+  if (isUnreachable(code, said)) {
+    return new MillraceError('source_unreachable', { address, said }, error);
+  }
+  if (isRefusedLogin(code, said)) {
+    return new MillraceError('source_login_failed', { address, database, user, said }, error);
+  }
+  if (attempt.slot !== undefined && code in SLOT_ERRORS) {
+    return new MillraceError(SLOT_ERRORS[code] ?? 'slot_missing', { ...attempt, said }, error);
+  }
+  if (attempt.purpose !== undefined && NOT_READY.has(code)) {
+    return new MillraceError('source_not_ready', { address, user, ...attempt, said }, error);
+  }
+  return error;
+}
+
+// https://www.postgresql.org/docs/current/errcodes-appendix.html
+const SLOT_ERRORS: Readonly<
+  Record<string, 'slot_in_use' | 'slot_missing' | 'slot_exists' | 'slot_lost'>
+> = {
+  '55006': 'slot_in_use',
+  '42704': 'slot_missing',
+  '42710': 'slot_exists',
+  // A WAL segment that the slot needs is no longer there.
+  '58P01': 'slot_lost',
+};
+
+/** Rights (42501), wal_level (55000), no slot or walsender left (53400). */
+const NOT_READY = new Set(['42501', '55000', '53400']);
+
+const NETWORK = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'ENOENT',
+  'ETIMEDOUT',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EPIPE',
+  'ERR_STREAM_DESTROYED',
+]);
+/** What `pg` says without a code when the socket ends under it. */
+const LOST = /^(Connection terminated|timeout expired|Client has encountered a connection error)/;
+
+function isUnreachable(code: string, said: string): boolean {
+  // 57P0x: shutting down, starting up; 08: connection exceptions; 53300: no connection is free.
+  return NETWORK.has(code) || /^(57P0[1235]|08...|53300)$/.test(code) || LOST.test(said);
+}
+
+function isRefusedLogin(code: string, said: string): boolean {
+  return (
+    /^(28...|3D000)$/.test(code) ||
+    /^(ERR_TLS|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/.test(code) ||
+    said.startsWith('SASL:') ||
+    said === NO_TLS
+  );
+}
