@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { must } from '../lib/must.ts';
+import { DataDirectory } from './data-directory.ts';
+
+const root = mkdtempSync(join(tmpdir(), 'millrace-data-'));
+after(() => rmSync(root, { recursive: true }));
+
+/** Another process that holds `dir` until it is killed. */
+async function holderOf(dir: string) {
+  const program = `
+    const { DataDirectory } = await import(${JSON.stringify(new URL('./data-directory.ts', import.meta.url).href)});
+    globalThis.held = await DataDirectory.open(${JSON.stringify(dir)}, 'test');
+    process.stdout.write('held');
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  return child;
+}
+
+describe('DataDirectory', () => {
+  test('creates a folder that only its owner may read', async () => {
+    const dir = join(root, 'new', 'nested');
+    using held = await DataDirectory.open(dir, 'test');
+    assert.equal(held.dir, dir);
+    assert.equal(statSync(dir).mode & 0o777, 0o700);
+  });
+
+  test('refuses a second process and names the first; kill -9 of the first frees it', async () => {
+    const dir = join(root, 'contended');
+    const holder = await holderOf(dir);
+    await assert.rejects(DataDirectory.open(dir, 'test', 0), {
+      code: 'data_dir_locked',
+      facts: { dir, pid: must(holder.pid, 'it runs'), holder: 'test' },
+    });
+    holder.kill('SIGKILL');
+    await once(holder, 'exit');
+    using held = await DataDirectory.open(dir, 'test', 0);
+    assert.equal(held.dir, dir);
+  });
+
+  test('may be opened again once it was closed', async () => {
+    const dir = join(root, 'again');
+    (await DataDirectory.open(dir, 'test'))[Symbol.dispose]();
+    using held = await DataDirectory.open(dir, 'test');
+    assert.equal(held.dir, dir);
+  });
+
+  test('refuses the data of another version', async () => {
+    const dir = join(root, 'other-version');
+    mkdirSync(dir);
+    writeFileSync(join(dir, 'format'), '7\n');
+    await assert.rejects(DataDirectory.open(dir, 'test'), {
+      code: 'data_dir_version',
+      facts: { dir, found: '7', expected: 1 },
+    });
+  });
+
+  test('refuses a folder that holds other things', async () => {
+    const dir = join(root, 'home');
+    mkdirSync(dir);
+    writeFileSync(join(dir, 'letter.txt'), 'dear');
+    await assert.rejects(DataDirectory.open(dir, 'test'), { code: 'data_dir_unusable' });
+  });
+
+  test('refuses a path that cannot be a folder', async () => {
+    const file = join(root, 'file');
+    writeFileSync(file, '');
+    await assert.rejects(DataDirectory.open(join(file, 'below'), 'test'), {
+      code: 'data_dir_unusable',
+    });
+  });
+});

@@ -1,0 +1,143 @@
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as wait } from 'node:timers/promises';
+import { MillraceError } from '../domain/errors.ts';
+
+/** Of the folder's layout and of the files in it; another one is refused, never guessed at. */
+const FORMAT = 1;
+/** How long a command that only looks may keep an `up` waiting, and the other way round. */
+const LOCK_WAIT_MS = 3000;
+
+/** Who holds a data directory, as told to the one who is refused. */
+export type Holder = Readonly<{ pid: number; what: string }>;
+
+/**
+ * The folder that holds all of one Millrace: log, store, embedded PostgreSQL, logs.
+ *
+ * One process holds it at a time. The lock is the kernel's, so it ends with the process, however
+ * that ends; the threads of the process share it. See docs/decisions/0002-data-directory-lock.md.
+ */
+export class DataDirectory implements Disposable {
+  readonly dir: string;
+  readonly #lock: DatabaseSync;
+
+  private constructor(dir: string, lock: DatabaseSync) {
+    this.dir = dir;
+    this.#lock = lock;
+  }
+
+  /**
+   * Creates what is missing and takes the lock. Throws `data_dir_unusable`, `data_dir_version`, or,
+   * when another process keeps the lock, `data_dir_locked`, which names that process.
+   */
+  static async open(dir: string, what: string, waitMs = LOCK_WAIT_MS): Promise<DataDirectory> {
+    prepare(dir);
+    const lock = await takeLock(dir, Date.now() + waitMs);
+    writeFileSync(holderFile(dir), JSON.stringify({ pid: process.pid, what } satisfies Holder));
+    return new DataDirectory(dir, lock);
+  }
+
+  [Symbol.dispose](): void {
+    this.#lock.close();
+  }
+}
+
+/** Where things lie in a data directory; known without holding it. */
+export function placesIn(
+  dir: string,
+): Readonly<Record<'log' | 'store' | 'postgres' | 'logs', string>> {
+  return {
+    log: join(dir, 'log'),
+    store: join(dir, 'store'),
+    postgres: join(dir, 'postgres'),
+    logs: join(dir, 'logs'),
+  };
+}
+
+export function logFileIn(dir: string): string {
+  return join(placesIn(dir).logs, 'millrace.log');
+}
+
+/** Who took the lock last; that process may be gone. */
+export function lastHolder(dir: string): Holder | undefined {
+  try {
+    return JSON.parse(readFileSync(holderFile(dir), 'utf8')) as Holder;
+  } catch {
+    // Absent, or half written by a process that died: then nobody can be named.
+    return undefined;
+  }
+}
+
+function prepare(dir: string): void {
+  try {
+    const isNew = mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined;
+    accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK);
+    refuseForeignFolder(dir, isNew);
+    checkFormat(dir);
+    chmodSync(dir, 0o700);
+    const { log, store, logs } = placesIn(dir);
+    for (const each of [log, store, logs]) mkdirSync(each, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    if (error instanceof MillraceError) throw error;
+    const found = (error as NodeJS.ErrnoException).code ?? String(error);
+    if (found === 'ENOSPC') throw new MillraceError('disk_full', { dir }, error);
+    throw new MillraceError('data_dir_unusable', { dir, found }, error);
+  }
+}
+
+/** A mistyped --data-dir must not spread files over somebody's home directory, nor `reset` empty it. */
+function refuseForeignFolder(dir: string, isNew: boolean): void {
+  if (isNew) return;
+  const names = readdirSync(dir);
+  if (names.length === 0 || names.includes('format')) return;
+  throw new MillraceError('data_dir_unusable', { dir, found: 'a folder with other things in it' });
+}
+
+function checkFormat(dir: string): void {
+  const file = join(dir, 'format');
+  try {
+    writeFileSync(file, `${FORMAT}\n`, { flag: 'wx', mode: 0o600 });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const found = readFileSync(file, 'utf8').trim();
+    if (found !== String(FORMAT))
+      throw new MillraceError('data_dir_version', { dir, found, expected: FORMAT });
+  }
+}
+
+async function takeLock(dir: string, deadlineMs: number): Promise<DatabaseSync> {
+  for (;;) {
+    const lock = tryLock(dir);
+    if (lock !== undefined) return lock;
+    if (Date.now() >= deadlineMs) {
+      const { pid, what } = lastHolder(dir) ?? { pid: 'unknown', what: 'unknown' };
+      throw new MillraceError('data_dir_locked', { dir, pid, holder: what });
+    }
+    await wait(25);
+  }
+}
+
+function tryLock(dir: string): DatabaseSync | undefined {
+  const lock = new DatabaseSync(join(dir, 'lock.db'));
+  try {
+    lock.exec('PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
+    if (error instanceof Error && error.message.includes('locked')) return undefined;
+    throw new MillraceError('data_dir_unusable', { dir, found: String(error) }, error);
+  }
+}
+
+function holderFile(dir: string): string {
+  return join(dir, 'holder.json');
+}
