@@ -21,6 +21,8 @@ export type ChangeEvent = Readonly<{
     lsn: number | null;
     snapshot: string;
   }>;
+  /** When the connector processed the change. */
+  ts_ms?: number;
 }>;
 
 /** A change event with its key and its place in the log. */
