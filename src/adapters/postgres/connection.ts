@@ -33,13 +33,13 @@ const SESSION = [
 const CONNECT_TIMEOUT_MS = 10_000;
 const NO_TLS = 'The server does not support SSL connections';
 
-/**
- * A logged-in connection, with `replication` one that takes replication commands too. Fails with
- * `source_unreachable` or `source_login_failed`.
- */
+/** With `replication` the connection takes replication commands too; an abort ends the attempt. */
+type OpenOptions = Readonly<{ replication?: boolean; signal?: AbortSignal }>;
+
+/** A logged-in connection. Fails with `source_unreachable` or `source_login_failed`. */
 export async function openConnection(
   facts: ConnectionFacts,
-  options: Readonly<{ replication?: boolean }> = {},
+  options: OpenOptions = {},
 ): Promise<pg.Client> {
   const mode = facts.sslmode ?? 'disable';
   const mayFallBack = mode === 'prefer' || mode === 'allow';
@@ -57,7 +57,7 @@ export async function openConnection(
 
 async function login(
   facts: ConnectionFacts,
-  { replication = false }: Readonly<{ replication?: boolean }>,
+  { replication = false, signal }: OpenOptions,
   ssl: boolean | ConnectionOptions,
 ): Promise<pg.Client> {
   const config: pg.ClientConfig & { replication?: string } = {
@@ -78,11 +78,16 @@ async function login(
   const client = new pg.Client(config);
   // A connection that dies between two queries says so here; the next query fails with the reason.
   client.on('error', () => undefined);
+  const giveUp = () => client.connection.stream.destroy();
+  signal?.addEventListener('abort', giveUp, { once: true });
   try {
     await client.connect();
   } catch (error) {
-    client.end().catch(() => undefined); // It never opened; there is nothing to learn from its end.
+    giveUp();
+    signal?.throwIfAborted();
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', giveUp);
   }
   return client;
 }
@@ -145,8 +150,8 @@ const SLOT_ERRORS: Readonly<
   '58P01': 'slot_lost',
 };
 
-/** Rights (42501), wal_level (55000), no slot or walsender left (53400). */
-const NOT_READY = new Set(['42501', '55000', '53400']);
+/** Rights (42501), wal_level (55000), no slot or walsender left (53400), no such publication (42704). */
+const NOT_READY = new Set(['42501', '55000', '53400', '42704']);
 
 const NETWORK = new Set([
   'ECONNREFUSED',

@@ -1,0 +1,201 @@
+import pg from 'pg';
+import { MillraceError } from '../../domain/errors.ts';
+import { parseLsn } from '../../domain/lsn.ts';
+import type { Lsn } from '../../domain/lsn.ts';
+import { must } from '../../lib/must.ts';
+import type { ChangeSource, Slot, SourceIdentity, Table } from '../../ports/change-source.ts';
+import { readTable, readTables } from './catalogue.ts';
+import { PostgresClient } from './client.ts';
+import type { TextQuery } from './client.ts';
+import { openConnection, sourceError } from './connection.ts';
+import type { ConnectionFacts } from './connection.ts';
+import { ensurePublication, publicationExists } from './publication.ts';
+import { dropSlot, readBlockers, readSlot } from './slot.ts';
+import type { Blocker } from './slot.ts';
+import { PostgresSnapshot } from './snapshot.ts';
+import { PostgresWalStream } from './wal-stream.ts';
+import type { FollowOptions } from './wal-stream.ts';
+
+/** What `createSlot` gives; disposing it ends the snapshot, and with it a temporary slot. */
+export type CreatedSlot = Readonly<{ consistentPoint: Lsn; snapshot: PostgresSnapshot }> &
+  AsyncDisposable;
+
+/**
+ * PostgreSQL 14 and later as a source of changes. Questions go by one connection, made anew when
+ * it was lost; each snapshot and each stream has its own.
+ */
+export class PostgresSource implements ChangeSource {
+  readonly #facts: ConnectionFacts;
+  #client: Promise<PostgresClient>;
+
+  private constructor(facts: ConnectionFacts, client: PostgresClient) {
+    this.#facts = facts;
+    this.#client = Promise.resolve(client);
+  }
+
+  /** Fails with `source_unreachable` or `source_login_failed`. */
+  static async open(facts: ConnectionFacts): Promise<PostgresSource> {
+    return new PostgresSource(facts, await PostgresClient.connect(facts));
+  }
+
+  async identify(): Promise<SourceIdentity> {
+    const connection = await openConnection(this.#facts, { replication: true });
+    try {
+      const { rows } = await connection.query<Record<string, string>>('IDENTIFY_SYSTEM');
+      const version = await connection.query<Record<string, string>>('SHOW server_version_num');
+      const system = must(rows[0], 'IDENTIFY_SYSTEM gives one row');
+      return {
+        systemId: must(system['systemid'], 'IDENTIFY_SYSTEM gives systemid'),
+        timeline: Number(system['timeline']),
+        database: must(system['dbname'], 'the connection is to a database'),
+        serverVersion: Number(version.rows[0]?.['server_version_num']),
+        walEnd: parseLsn(must(system['xlogpos'], 'IDENTIFY_SYSTEM gives xlogpos')),
+      };
+    } catch (error) {
+      throw sourceError(error, this.#facts, { purpose: 'identify the server' });
+    } finally {
+      await connection.end().catch(() => undefined); // The answer is in, or the error says more.
+    }
+  }
+
+  tables(): Promise<readonly Table[]> {
+    return readTables(this.query);
+  }
+
+  table(oid: number): Promise<Table | undefined> {
+    return readTable(this.query, oid);
+  }
+
+  async ensurePublication(name: string, tables: 'all' | readonly Table[]): Promise<void> {
+    await ensurePublication(await this.#connected(), name, tables);
+  }
+
+  async publicationExists(name: string): Promise<boolean> {
+    return publicationExists(await this.#connected(), name);
+  }
+
+  slot(name: string): Promise<Slot | undefined> {
+    return readSlot(this.query, name);
+  }
+
+  /**
+   * Waits until every transaction that runs now has ended: `blockers` names them. An abort ends
+   * the wait, rejects with the signal's reason, and leaves no slot behind.
+   */
+  async createSlot(
+    name: string,
+    { temporary = false, signal }: Readonly<{ temporary?: boolean; signal?: AbortSignal }> = {},
+  ): Promise<CreatedSlot> {
+    signal?.throwIfAborted();
+    const connection = await openConnection(this.#facts, {
+      replication: true,
+      ...(signal ? { signal } : {}),
+    });
+    try {
+      const created = await this.#createSlot(connection, name, temporary, signal);
+      try {
+        signal?.throwIfAborted();
+        const snapshot = await PostgresSnapshot.open(this.#facts, created.snapshotName);
+        return {
+          consistentPoint: created.consistentPoint,
+          snapshot,
+          async [Symbol.asyncDispose]() {
+            await snapshot[Symbol.asyncDispose]();
+            await connection.end().catch(() => undefined); // Lost is ended, too.
+          },
+        };
+      } catch (error) {
+        // Without its snapshot the slot is of no use, and would keep WAL for ever.
+        await connection.query(`DROP_REPLICATION_SLOT ${pg.escapeIdentifier(name)}`);
+        throw error;
+      }
+    } catch (error) {
+      await connection.end().catch(() => undefined); // The first error says more.
+      signal?.throwIfAborted();
+      throw sourceError(error, this.#facts, { purpose: 'create the replication slot', slot: name });
+    }
+  }
+
+  async dropSlot(name: string): Promise<void> {
+    await dropSlot(await this.#connected(), name);
+  }
+
+  snapshot(): Promise<PostgresSnapshot> {
+    return PostgresSnapshot.open(this.#facts);
+  }
+
+  async walInsertLsn(): Promise<Lsn> {
+    const [row] = await this.query('SELECT pg_current_wal_insert_lsn() AS lsn');
+    return parseLsn(must(row?.['lsn'], 'a server that takes writes has an insert position'));
+  }
+
+  async follow(options: FollowOptions, signal: AbortSignal): Promise<PostgresWalStream> {
+    try {
+      return await PostgresWalStream.open(this.#facts, options, signal);
+    } catch (error) {
+      // The server's message for a slot whose WAL is gone depends on version and language.
+      const isRefusal = error instanceof MillraceError && error.code === 'source_not_ready';
+      if (isRefusal && (await this.slot(options.slot))?.walStatus === 'lost') {
+        throw new MillraceError('slot_lost', { slot: options.slot }, error);
+      }
+      throw error;
+    }
+  }
+
+  /** Transactions that a slot under creation waits for, oldest first. */
+  blockers(): Promise<readonly Blocker[]> {
+    return readBlockers(this.query);
+  }
+
+  /** Any SQL, on the connection that questions share; values come as text. */
+  readonly query: TextQuery = async (sql, parameters) => {
+    const client = await this.#connected();
+    return client.query(sql, parameters);
+  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // A connection that never opened needs no end.
+    const client = await this.#client.catch(() => undefined);
+    await client?.[Symbol.asyncDispose]();
+  }
+
+  #connected(): Promise<PostgresClient> {
+    const reconnect = () => PostgresClient.connect(this.#facts);
+    this.#client = this.#client.then((client) => (client.isOpen ? client : reconnect()), reconnect);
+    return this.#client;
+  }
+
+  async #createSlot(
+    connection: pg.Client,
+    name: string,
+    temporary: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<Readonly<{ consistentPoint: Lsn; snapshotName: string }>> {
+    const { server_version_num: version } = must(
+      (await connection.query<Record<string, string>>('SHOW server_version_num')).rows[0],
+      'SHOW gives one row',
+    );
+    const exporting = Number(version) < 150000 ? 'EXPORT_SNAPSHOT' : `(SNAPSHOT 'export')`;
+    // A walsender that waits for a transaction does not notice that its client has gone.
+    const pid = must(
+      (await connection.query<Record<string, string>>('SELECT pg_backend_pid() AS pid')).rows[0],
+      'a SELECT without FROM gives one row',
+    )['pid'];
+    const cancel = () =>
+      void this.query('SELECT pg_terminate_backend($1)', [pid]).catch(() => undefined);
+    signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      const { rows } = await connection.query<Record<string, string>>(
+        `CREATE_REPLICATION_SLOT ${pg.escapeIdentifier(name)}${temporary ? ' TEMPORARY' : ''} ` +
+          `LOGICAL pgoutput ${exporting}`,
+      );
+      const slot = must(rows[0], 'CREATE_REPLICATION_SLOT gives one row');
+      return {
+        consistentPoint: parseLsn(must(slot['consistent_point'], 'a logical slot has one')),
+        snapshotName: must(slot['snapshot_name'], 'the snapshot was asked for'),
+      };
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+}

@@ -1,0 +1,428 @@
+/**
+ * HOT PATH. Every change passes here, so nothing is allocated or awaited per message: what the
+ * socket gives is gathered in one buffer, and a batch is that buffer with the bounds of the
+ * messages in it.
+ *
+ * `pg` logs in; then its listener is taken off the socket, and this file reads and writes the
+ * protocol itself: `pg` makes an object and an event of each message.
+ * https://www.postgresql.org/docs/current/protocol-message-formats.html
+ * https://www.postgresql.org/docs/current/protocol-replication.html
+ */
+import type { Duplex } from 'node:stream';
+import pg from 'pg';
+import { MillraceError } from '../../domain/errors.ts';
+import { formatLsn } from '../../domain/lsn.ts';
+import type { Lsn } from '../../domain/lsn.ts';
+import type { WalBatch, WalStream } from '../../ports/change-source.ts';
+import { openConnection, sourceError } from './connection.ts';
+import type { Attempt, ConnectionFacts } from './connection.ts';
+
+export type FollowOptions = Readonly<{
+  slot: string;
+  publication: string;
+  from: Lsn;
+  messages: boolean;
+}>;
+
+const TUNING = {
+  /** What may wait for the reader before the socket is paused; a batch is seldom larger. */
+  maxWaitingBytes: 1024 * 1024,
+  /**
+   * A reader that wakes for every message makes the server send every message by itself, which
+   * slows the server. So after a small chunk that came while the reader was busy, or right after
+   * another, the socket rests and fills. A chunk that comes alone is delivered at once.
+   */
+  smallChunkBytes: 16 * 1024,
+  restMs: 1,
+  minConfirmIntervalMs: 100,
+  maxStatusIntervalMs: 10_000,
+  /** How long the end waits for the server to release the slot. */
+  maxCloseMs: 1000,
+} as const;
+
+const COPY_DATA = 0x64; // d
+const COPY_BOTH_RESPONSE = 0x57; // W
+const COPY_DONE = 0x63; // c
+const COMMAND_COMPLETE = 0x43; // C
+const ERROR_RESPONSE = 0x45; // E
+const READY_FOR_QUERY = 0x5a; // Z
+const KEEPALIVE = 0x6b; // k
+
+/** The type's byte and the length, which counts itself but not the type. */
+const HEADER_BYTES = 5;
+
+export class PostgresWalStream implements WalStream {
+  readonly #facts: ConnectionFacts;
+  readonly #socket: Duplex;
+  readonly #slot: string;
+
+  /** Received and not yet handed on: `#unread` to `#filled`. */
+  #filling = Buffer.allocUnsafeSlow(TUNING.maxWaitingBytes);
+  #unread = 0;
+  #filled = 0;
+  /** The buffer of the batch that the reader holds; filled again once the next is asked for. */
+  #handedOn = Buffer.allocUnsafeSlow(TUNING.maxWaitingBytes);
+  #bounds = new Int32Array(4096);
+  #maxWaiting: number = TUNING.maxWaitingBytes;
+
+  #isFull = false;
+  #isResting = false;
+  #lastChunkAtMs = 0;
+  #restTimer: NodeJS.Timeout | undefined;
+  /** Set while the reader waits. */
+  #wake: (() => void) | undefined;
+  #hasStarted = false;
+  #failure: unknown;
+  #closed: Promise<void> | undefined;
+  #released: (() => void) | undefined;
+
+  #confirmed = 0n as Lsn;
+  #confirmedToServer = 0n as Lsn;
+  #lastStatusAtMs = -Infinity;
+  #confirmTimer: NodeJS.Timeout | undefined;
+  #statusTimer: NodeJS.Timeout | undefined;
+
+  private constructor(facts: ConnectionFacts, socket: Duplex, slot: string) {
+    this.#facts = facts;
+    this.#socket = socket;
+    this.#slot = slot;
+  }
+
+  /** Fails with `slot_in_use`, `slot_missing`, `slot_lost`, or as a connection does. */
+  static async open(
+    facts: ConnectionFacts,
+    options: FollowOptions,
+    signal: AbortSignal,
+  ): Promise<PostgresWalStream> {
+    signal.throwIfAborted();
+    const connection = await openConnection(facts, { replication: true, signal });
+    const timeoutMs = await readSenderTimeout(connection).catch((error: unknown) => {
+      connection.connection.stream.destroy();
+      throw sourceError(error, facts);
+    });
+    const { stream: socket } = connection.connection;
+    const stream = new PostgresWalStream(facts, socket, options.slot);
+    try {
+      await stream.#start(options, signal);
+    } catch (error) {
+      await stream[Symbol.asyncDispose]();
+      throw error;
+    }
+    stream.#keepAlive(timeoutMs);
+    signal.addEventListener('abort', () => void stream[Symbol.asyncDispose](), { once: true });
+    if (signal.aborted) await stream[Symbol.asyncDispose]();
+    return stream;
+  }
+
+  /** For one reader at a time. Ends, without an error, when a signal aborts or the stream is disposed. */
+  async *batches(signal: AbortSignal): AsyncIterable<WalBatch> {
+    const end = () => void this[Symbol.asyncDispose]();
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+    try {
+      while (this.#closed === undefined) {
+        const count = this.#take();
+        if (count > 0) {
+          yield { bytes: this.#handedOn, bounds: this.#bounds, count };
+        } else if (this.#failure !== undefined) {
+          throw this.#failure;
+        } else {
+          await this.#arrival();
+        }
+      }
+      await this.#closed;
+    } finally {
+      signal.removeEventListener('abort', end);
+    }
+  }
+
+  confirm(upTo: Lsn): void {
+    if (upTo <= this.#confirmed) return;
+    this.#confirmed = upTo;
+    if (this.#confirmTimer !== undefined) return;
+    const waitMs = this.#lastStatusAtMs + TUNING.minConfirmIntervalMs - performance.now();
+    if (waitMs <= 0) this.#sendStatus();
+    else this.#confirmTimer = setTimeout(() => this.#sendStatus(), waitMs);
+  }
+
+  /** Tells the server what was confirmed last, and lets it release the slot before it returns. */
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed ??= this.#close();
+    this.#wakeReader();
+    return this.#closed;
+  }
+
+  async #start({ slot, publication, from, messages }: FollowOptions, signal: AbortSignal) {
+    const socket = this.#socket;
+    socket.removeAllListeners('data');
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('error', (error) => this.#fail(error));
+    socket.on('close', () => this.#fail(new Error('Connection terminated')));
+    const names = pg.escapeLiteral(pg.escapeIdentifier(publication));
+    socket.write(
+      queryMessage(
+        `START_REPLICATION SLOT ${pg.escapeIdentifier(slot)} LOGICAL ${formatLsn(from)} ` +
+          `(proto_version '1', publication_names ${names}${messages ? `, messages 'true'` : ''})`,
+      ),
+    );
+    const wake = () => this.#wakeReader();
+    signal.addEventListener('abort', wake, { once: true });
+    while (!this.#hasStarted) {
+      signal.throwIfAborted();
+      this.#takeAnswer();
+      if (this.#failure !== undefined) throw this.#failure;
+      if (!this.#hasStarted) await this.#arrival();
+    }
+    signal.removeEventListener('abort', wake);
+  }
+
+  #arrival(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  #wakeReader(): void {
+    this.#wake?.();
+    this.#wake = undefined;
+  }
+
+  #receive(chunk: Buffer): void {
+    const filled = this.#filled + chunk.length;
+    if (filled > this.#filling.length) this.#filling = grown(this.#filling, filled, this.#filled);
+    chunk.copy(this.#filling, this.#filled);
+    this.#filled = filled;
+    if (this.#closed !== undefined) {
+      this.#discard();
+      return;
+    }
+    if (filled - this.#unread >= this.#maxWaiting) {
+      this.#isFull = true;
+      this.#socket.pause();
+    }
+    this.#restAfter(chunk.length);
+    this.#wakeReader();
+  }
+
+  #restAfter(bytes: number): void {
+    const now = performance.now();
+    const isUnderLoad = this.#wake === undefined || now - this.#lastChunkAtMs < TUNING.restMs;
+    this.#lastChunkAtMs = now;
+    if (bytes >= TUNING.smallChunkBytes || !isUnderLoad || !this.#hasStarted) return;
+    this.#isResting = true;
+    this.#socket.pause();
+    this.#restTimer ??= setTimeout(() => {
+      this.#isResting = false;
+      if (!this.#isFull) this.#socket.resume();
+    }, TUNING.restMs);
+    this.#restTimer.refresh();
+  }
+
+  /** Makes a batch of all whole messages received; returns how many there are. */
+  #take(): number {
+    const bytes = this.#filling;
+    const end = this.#filled;
+    let at = this.#unread;
+    let bounds = this.#bounds;
+    let count = 0;
+    let isReplyWanted = false;
+    while (end - at >= HEADER_BYTES) {
+      const next = at + 1 + bytes.readInt32BE(at + 1);
+      if (next > end) break;
+      const payload = at + HEADER_BYTES;
+      if (bytes[at] === COPY_DATA) {
+        if (2 * count + 2 > bounds.length) {
+          this.#bounds = new Int32Array(bounds.length * 2);
+          this.#bounds.set(bounds);
+          bounds = this.#bounds;
+        }
+        bounds[2 * count] = payload;
+        bounds[2 * count + 1] = next;
+        count++;
+        // A keepalive's last byte asks for a reply.
+        if (bytes[payload] === KEEPALIVE && bytes[next - 1] === 1) isReplyWanted = true;
+      } else {
+        this.#control(bytes[at], bytes.subarray(payload, next));
+      }
+      at = next;
+    }
+    this.#unread = at;
+    if (count > 0) this.#swap();
+    this.#maxWaiting = TUNING.maxWaitingBytes + this.#filled - this.#unread;
+    if (this.#isFull) {
+      this.#isFull = false;
+      if (!this.#isResting) this.#socket.resume();
+    }
+    if (isReplyWanted) this.#sendStatus();
+    return count;
+  }
+
+  /** Hands the full buffer on; the part of a message at its end begins the other one. */
+  #swap(): void {
+    const full = this.#filling;
+    const rest = this.#filled - this.#unread;
+    const wanted = TUNING.maxWaitingBytes + rest;
+    let next = this.#handedOn;
+    // One large message must not hold its memory for ever.
+    if (next.length < wanted || next.length > 4 * wanted) next = Buffer.allocUnsafeSlow(wanted);
+    full.copy(next, 0, this.#unread, this.#filled);
+    this.#handedOn = full;
+    this.#filling = next;
+    this.#unread = 0;
+    this.#filled = rest;
+  }
+
+  /** Messages up to the answer to START_REPLICATION; WAL may follow it in the same chunk. */
+  #takeAnswer(): void {
+    const bytes = this.#filling;
+    while (!this.#hasStarted && this.#filled - this.#unread >= HEADER_BYTES) {
+      const at = this.#unread;
+      const next = at + 1 + bytes.readInt32BE(at + 1);
+      if (next > this.#filled) return;
+      this.#unread = next;
+      this.#control(bytes[at], bytes.subarray(at + HEADER_BYTES, next));
+    }
+  }
+
+  /** After the end only the server's release of the slot matters. The reader may still hold a batch. */
+  #discard(): void {
+    const bytes = this.#filling;
+    let at = this.#unread;
+    while (this.#filled - at >= HEADER_BYTES) {
+      const next = at + 1 + bytes.readInt32BE(at + 1);
+      if (next > this.#filled) break;
+      if (bytes[at] === READY_FOR_QUERY) this.#released?.();
+      at = next;
+    }
+    bytes.copyWithin(0, at, this.#filled);
+    this.#filled -= at;
+    this.#unread = 0;
+  }
+
+  #control(type: number | undefined, payload: Buffer): void {
+    if (type === COPY_BOTH_RESPONSE) this.#hasStarted = true;
+    else if (type === ERROR_RESPONSE) this.#fail(databaseError(payload));
+    else if (type === COPY_DONE || type === COMMAND_COMPLETE) {
+      // Only a server that shuts down ends a stream that nobody asked it to end.
+      const said = 'the server ended the stream, as it does when it shuts down';
+      this.#fail(new MillraceError('source_unreachable', { slot: this.#slot, said }));
+    }
+  }
+
+  /** The first failure is the cause; what it brings about says less. */
+  #fail(error: unknown): void {
+    const attempt: Attempt = this.#hasStarted
+      ? { purpose: `read from the slot ${this.#slot}` }
+      : { purpose: 'start replication', slot: this.#slot };
+    this.#failure ??= sourceError(error, this.#facts, attempt);
+    this.#released?.();
+    this.#wakeReader();
+  }
+
+  /** The server hangs up on a receiver that says nothing for wal_sender_timeout. */
+  #keepAlive(timeoutMs: number): void {
+    const everyMs = Math.min(
+      TUNING.maxStatusIntervalMs,
+      timeoutMs === 0 ? Infinity : timeoutMs / 3,
+    );
+    this.#statusTimer = setInterval(() => this.#sendStatus(), everyMs);
+    this.#sendStatus();
+  }
+
+  #sendStatus(): void {
+    clearTimeout(this.#confirmTimer);
+    this.#confirmTimer = undefined;
+    if (this.#closed !== undefined || this.#failure !== undefined) return;
+    this.#lastStatusAtMs = performance.now();
+    this.#confirmedToServer = this.#confirmed;
+    this.#socket.write(statusMessage(this.#confirmed));
+  }
+
+  async #close(): Promise<void> {
+    clearTimeout(this.#restTimer);
+    clearTimeout(this.#confirmTimer);
+    clearInterval(this.#statusTimer);
+    if (this.#hasStarted && this.#failure === undefined) {
+      if (this.#confirmed > this.#confirmedToServer) {
+        this.#socket.write(statusMessage(this.#confirmed));
+      }
+      const released = new Promise<void>((resolve) => {
+        this.#released = resolve;
+      });
+      this.#socket.write(emptyMessage('c'));
+      this.#socket.resume();
+      // Amid a large transaction the server goes on sending; then it finds the socket closed.
+      const limit = setTimeout(() => this.#released?.(), TUNING.maxCloseMs);
+      await released;
+      clearTimeout(limit);
+    }
+    if (this.#socket.writable) this.#socket.write(emptyMessage('X'));
+    this.#socket.destroy();
+  }
+}
+
+/** In ms; 0 is never. */
+async function readSenderTimeout(connection: pg.Client): Promise<number> {
+  const { rows } = await connection.query<{ setting: string }>(
+    `SELECT setting FROM pg_settings WHERE name = 'wal_sender_timeout'`,
+  );
+  return Number(rows[0]?.setting ?? 0);
+}
+
+function grown(buffer: Buffer, needed: number, filled: number): Buffer<ArrayBuffer> {
+  let length = buffer.length;
+  while (length < needed) length *= 2;
+  const larger = Buffer.allocUnsafeSlow(length);
+  buffer.copy(larger, 0, 0, filled);
+  return larger;
+}
+
+function queryMessage(sql: string): Buffer {
+  const message = Buffer.alloc(HEADER_BYTES + Buffer.byteLength(sql) + 1);
+  message.write('Q', 'latin1');
+  message.writeInt32BE(message.length - 1, 1);
+  message.write(sql, HEADER_BYTES, 'utf8');
+  return message;
+}
+
+function emptyMessage(type: 'c' | 'X'): Buffer {
+  const message = Buffer.alloc(HEADER_BYTES);
+  message.write(type, 'latin1');
+  message.writeInt32BE(4, 1);
+  return message;
+}
+
+/** From 1970 to 2000, where PostgreSQL's clock begins. */
+const POSTGRES_EPOCH_MS = 946_684_800_000;
+
+/** CopyData with a standby status update: r, written, flushed, applied, clock in µs, no reply wanted. */
+function statusMessage(confirmed: Lsn): Buffer {
+  const message = Buffer.alloc(HEADER_BYTES + 34);
+  message[0] = COPY_DATA;
+  message.writeInt32BE(message.length - 1, 1);
+  message.write('r', HEADER_BYTES, 'latin1');
+  for (const at of [6, 14, 22]) message.writeBigUInt64BE(confirmed, at);
+  message.writeBigInt64BE(BigInt(Date.now() - POSTGRES_EPOCH_MS) * 1000n, 30);
+  return message;
+}
+
+/** Fields of an ErrorResponse: a letter and a text ended by a zero byte, each; another zero ends them. */
+function databaseError(payload: Buffer): Error {
+  const fields = new Map(
+    payload
+      .toString('utf8')
+      .split('\0')
+      .map((field) => [field.charAt(0), field.slice(1)]),
+  );
+  const error = new pg.DatabaseError(fields.get('M') ?? 'unknown error', payload.length, 'error');
+  for (const [letter, name] of [
+    ['S', 'severity'],
+    ['C', 'code'],
+    ['D', 'detail'],
+    ['H', 'hint'],
+  ] as const) {
+    const value = fields.get(letter);
+    if (value !== undefined) error[name] = value;
+  }
+  return error;
+}
