@@ -77,10 +77,9 @@ async function start(dataDir: string, logFile: string): Promise<EmbeddedPostgres
   await mkdir(dataDir, { recursive: true });
   // Whatever the umask: else root's servers would lie outside of the folder, and no copy of it would run.
   await chmod(dataDir, 0o711);
-  return EmbeddedPostgres.start(
-    { dataDir, logFile, database: 'source_db', user: 'postgres' },
-    NEVER,
-  );
+  // Any port, not the template's own: several tests run at once.
+  const options = { dataDir, logFile, database: 'source_db', user: 'postgres', port: 0 };
+  return EmbeddedPostgres.start(options, NEVER);
 }
 
 async function exists(path: string): Promise<boolean> {
