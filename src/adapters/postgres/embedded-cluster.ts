@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MillraceError } from '../../domain/errors.ts';
 import { runProgram } from '../../lib/run-program.ts';
@@ -137,7 +137,7 @@ export async function createData(
 export async function removeCluster({ dataDir, file }: Cluster): Promise<void> {
   if (file.home !== undefined) {
     // The file says what to remove as root, so it is believed only about folders of our own.
-    if (!isElsewhere(file.home)) throw unusableFile(dataDir, `home ${file.home}`);
+    if (!isElsewhere(file.home)) throw unusable(clusterFilePath(dataDir), `home ${file.home}`);
     await rm(file.home, { recursive: true, force: true });
   }
   await rm(dataDir, { recursive: true, force: true });
@@ -148,7 +148,9 @@ async function newClusterFile(
   user: string,
   signal: AbortSignal,
 ): Promise<ClusterFile> {
-  const account = await serverAccount(join(dataDir, 'data'));
+  const data = join(dataDir, 'data');
+  if (await exists(data)) throw unusable(data, 'data, but no postgres.json with its password');
+  const account = await serverAccount(data);
   const isReachable = await canEnter(account, dataDir, signal);
   const home = isReachable ? {} : { home: await makeHomeElsewhere(dataDir) };
   const password = randomBytes(24).toString('base64url');
@@ -191,7 +193,7 @@ function parseClusterFile(dataDir: string, text: string): ClusterFile {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw unusableFile(dataDir, String(error));
+    throw unusable(clusterFilePath(dataDir), String(error));
   }
   const file = value as Partial<Record<keyof ClusterFile, unknown>> | null;
   if (file?.format !== FORMAT) {
@@ -203,10 +205,10 @@ function parseClusterFile(dataDir: string, text: string): ClusterFile {
   }
   const { user, password, port, home } = file;
   if (typeof user !== 'string' || typeof password !== 'string') {
-    throw unusableFile(dataDir, 'no user or no password');
+    throw unusable(clusterFilePath(dataDir), 'no user or no password');
   }
   if (home !== undefined && (typeof home !== 'string' || !isElsewhere(home))) {
-    throw unusableFile(dataDir, `home ${JSON.stringify(home)}`);
+    throw unusable(clusterFilePath(dataDir), `home ${JSON.stringify(home)}`);
   }
   return {
     format: FORMAT,
@@ -226,8 +228,12 @@ async function writeClusterFile(dataDir: string, file: ClusterFile): Promise<voi
   });
 }
 
-function unusableFile(dataDir: string, found: string): MillraceError {
-  return new MillraceError('data_dir_unusable', { file: clusterFilePath(dataDir), found });
+function unusable(path: string, found: string): MillraceError {
+  return new MillraceError('data_dir_unusable', { path, found });
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined)) !== undefined;
 }
 
 async function inDataDir<T>(dir: string, work: () => Promise<T>): Promise<T> {
