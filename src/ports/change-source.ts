@@ -74,7 +74,8 @@ export interface Snapshot extends AsyncDisposable {
   table(oid: number): Promise<Table | undefined>;
   /**
    * Rows of a table, the named columns; by primary key when `orderBy` is not empty, those strictly after `after`
-   * (text values of the `orderBy` columns), at most `limit`.
+   * (text values of the `orderBy` columns), at most `limit`. Rejects with the signal's reason when it
+   * aborts: an end means that all rows came. A copy left before its end ends the snapshot.
    */
   copy(
     query: Readonly<{
@@ -111,11 +112,12 @@ export interface ChangeSource extends AsyncDisposable {
   slot(name: string): Promise<Slot | undefined>;
   /**
    * Creates a logical slot for pgoutput and exports the snapshot of its consistent point. The snapshot is
-   * usable until disposed; so is the slot's connection.
+   * usable until disposed; so is the slot's connection. Waits for the transactions that run now;
+   * an abort ends the wait, rejects with the signal's reason, and leaves no slot behind.
    */
   createSlot(
     name: string,
-    options?: Readonly<{ temporary?: boolean }>,
+    options?: Readonly<{ temporary?: boolean; signal?: AbortSignal }>,
   ): Promise<Readonly<{ consistentPoint: Lsn; snapshot: Snapshot }> & AsyncDisposable>;
   dropSlot(name: string): Promise<void>;
 
