@@ -1,0 +1,157 @@
+import { MillraceError } from '../domain/errors.ts';
+import { CONNECTOR_OPTIONS, optionProblem, REQUIRED_OPTIONS } from './connector-options.ts';
+import { TableFilter } from './table-filter.ts';
+
+/** A connector's configuration, parsed: all that capture needs to know. */
+export type ConnectorConfig = Readonly<{
+  /** Of the connector. */
+  name: string;
+  database: Readonly<{
+    host: string;
+    port: number;
+    user: string;
+    password: string;
+    database: string;
+    sslmode?: string;
+    sslrootcert?: string;
+  }>;
+  topicPrefix: string;
+  slot: string;
+  publication: string;
+  publicationMode: 'all_tables' | 'filtered' | 'disabled';
+  tables: TableFilter;
+  snapshotMode: 'initial' | 'no_data';
+  skippedOperations: ReadonlySet<string>;
+  tombstones: boolean;
+  contextHeaders: boolean;
+  placeholder: string;
+  chunkRows: number;
+}>;
+
+const PLACEHOLDER = /\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}/g;
+
+/**
+ * Reads a connector.json as it is posted to Kafka Connect: `{ name, config }`, or the bare config.
+ * `${env:NAME}` is filled in from `env`. Throws `connector_config_invalid` with every problem.
+ */
+export function readConnectorConfig(
+  json: unknown,
+  env: Readonly<Record<string, string | undefined>>,
+): ConnectorConfig {
+  const problems: string[] = [];
+  const { name, raw } = unwrap(json, problems);
+  const options = new Map<string, string>();
+  for (const [option, value] of Object.entries(raw)) {
+    if (!['string', 'number', 'boolean'].includes(typeof value)) {
+      problems.push(`${option}: expected a string, found ${JSON.stringify(value)}`);
+      continue;
+    }
+    const filled = String(value).replaceAll(PLACEHOLDER, (_, variable: string) => {
+      const found = env[variable];
+      if (found === undefined) problems.push(`${option}: the environment has no ${variable}`);
+      return found ?? '';
+    });
+    options.set(option, filled);
+    const problem = optionProblem(option, filled);
+    if (problem !== undefined) problems.push(problem);
+  }
+  for (const required of REQUIRED_OPTIONS)
+    if (!options.has(required)) problems.push(missing(required));
+  const config = build(name, options, problems);
+  if (problems.length > 0)
+    throw new MillraceError('connector_config_invalid', {
+      problems: `\n- ${problems.join('\n- ')}\n`,
+    });
+  return config;
+}
+
+function build(
+  name: string,
+  options: ReadonlyMap<string, string>,
+  problems: string[],
+): ConnectorConfig {
+  const text = (option: string, otherwise: string) => options.get(option) ?? otherwise;
+  const whole = (option: string, otherwise: number, min: number, max: number) => {
+    const value = Number(text(option, String(otherwise)));
+    if (!Number.isInteger(value) || value < min || value > max)
+      problems.push(
+        `${option}: expected a whole number from ${min} to ${max}, found "${options.get(option)}"`,
+      );
+    return value;
+  };
+  const sslmode = options.get('database.sslmode');
+  const sslrootcert = options.get('database.sslrootcert');
+  const slot = text('slot.name', 'debezium');
+  if (!/^[a-z0-9_]{1,63}$/.test(slot))
+    problems.push(
+      `slot.name: expected lower-case letters, digits and _, at most 63, found "${slot}"`,
+    );
+  return {
+    name,
+    database: {
+      host: text('database.hostname', ''),
+      port: whole('database.port', 5432, 1, 65_535),
+      user: text('database.user', ''),
+      password: text('database.password', ''),
+      database: text('database.dbname', ''),
+      ...(sslmode !== undefined && { sslmode }),
+      ...(sslrootcert !== undefined && { sslrootcert }),
+    },
+    topicPrefix: text('topic.prefix', ''),
+    slot,
+    publication: text('publication.name', 'dbz_publication'),
+    publicationMode: text(
+      'publication.autocreate.mode',
+      'all_tables',
+    ) as ConnectorConfig['publicationMode'],
+    tables: TableFilter.parse(
+      {
+        includeTables: options.get('table.include.list'),
+        excludeTables: options.get('table.exclude.list'),
+        includeSchemas: options.get('schema.include.list'),
+        excludeSchemas: options.get('schema.exclude.list'),
+      },
+      problems,
+    ),
+    snapshotMode: text('snapshot.mode', 'initial') === 'initial' ? 'initial' : 'no_data',
+    skippedOperations: skipped(text('skipped.operations', 't'), problems),
+    tombstones: text('tombstones.on.delete', 'true') === 'true',
+    contextHeaders: text('extended.headers.enabled', 'true') === 'true',
+    placeholder: text('unavailable.value.placeholder', '__debezium_unavailable_value'),
+    chunkRows: whole('incremental.snapshot.chunk.size', 2048, 1, 1_000_000),
+  };
+}
+
+function skipped(list: string, problems: string[]): ReadonlySet<string> {
+  const operations = list.split(',').map((each) => each.trim());
+  if (operations.length === 1 && operations[0] === 'none') return new Set();
+  for (const operation of operations)
+    if (!['c', 'u', 'd', 't'].includes(operation))
+      problems.push(
+        `skipped.operations: expected none, or some of c, u, d, t, found "${operation}"`,
+      );
+  return new Set(operations);
+}
+
+function unwrap(json: unknown, problems: string[]): { name: string; raw: Record<string, unknown> } {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) {
+    problems.push('expected an object { "name": …, "config": { … } }');
+    return { name: '', raw: {} };
+  }
+  const { name, config } = json as { name?: unknown; config?: unknown };
+  if (config === undefined) return { name: 'connector', raw: json as Record<string, unknown> };
+  if (typeof name !== 'string' || name === '')
+    problems.push('name: expected a name for the connector');
+  if (typeof config === 'object' && config !== null) {
+    return { name: typeof name === 'string' ? name : '', raw: config as Record<string, unknown> };
+  }
+  problems.push('config: expected an object of options');
+  return { name: '', raw: {} };
+}
+
+function missing(option: string): string {
+  const rule = CONNECTOR_OPTIONS[option];
+  const wanted =
+    typeof rule === 'object' && 'values' in rule ? `: expected ${rule.values.join(' or ')}` : '';
+  return `${option} is missing${wanted}`;
+}

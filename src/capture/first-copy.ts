@@ -1,0 +1,145 @@
+import type { CopyTask } from '../domain/position.ts';
+import type { CopyStream, Snapshot, Table } from '../ports/change-source.ts';
+import type { ChangeEncoder } from './change-encoder.ts';
+import type { EnvelopeEncoder, Origin } from './envelope-encoder.ts';
+import type { LogAppender } from './log-appender.ts';
+import type { CopyProgress } from './copy-progress.ts';
+import type { RelationRegistry } from './relation-registry.ts';
+
+const NEWLINE = 0x0a;
+
+/** Debezium's marks: a row is `last` only when no row of any table follows. */
+const MARKS = [
+  'first',
+  'first_in_data_collection',
+  'true',
+  'last_in_data_collection',
+  'last',
+] as const;
+type Mark = (typeof MARKS)[number];
+
+/** The last row of a chunk, held back until it is known whether another follows. */
+type HeldRow = Readonly<{
+  encoder: EnvelopeEncoder;
+  table: Table;
+  bytes: Buffer;
+  isFirstOfTable: boolean;
+}>;
+
+/**
+ * Copies tables in the snapshot that a new slot exported, in key order, so that a copy that was
+ * cut off can go on behind the last row that is in the log.
+ */
+export class FirstCopy {
+  readonly #encoder: ChangeEncoder;
+  readonly #relations: RelationRegistry;
+  readonly #appender: LogAppender;
+  readonly #clock: () => number;
+  readonly #progress: CopyProgress;
+  readonly #origins: Readonly<Record<Mark, Origin>>;
+  readonly #lsn: number;
+  #held: HeldRow | undefined;
+  #isFirst = true;
+
+  constructor(parts: {
+    encoder: ChangeEncoder;
+    relations: RelationRegistry;
+    appender: LogAppender;
+    clock: () => number;
+    /** Of the snapshot. */
+    lsn: number;
+    txId: number;
+    progress: CopyProgress;
+  }) {
+    this.#encoder = parts.encoder;
+    this.#relations = parts.relations;
+    this.#appender = parts.appender;
+    this.#clock = parts.clock;
+    this.#progress = parts.progress;
+    this.#lsn = parts.lsn;
+    const timeUs = parts.clock() * 1000;
+    const origin = (snapshot: Mark): Origin => ({
+      timeUs,
+      txId: parts.txId,
+      previousCommit: null,
+      snapshot,
+    });
+    this.#origins = {
+      first: origin('first'),
+      first_in_data_collection: origin('first_in_data_collection'),
+      true: origin('true'),
+      last_in_data_collection: origin('last_in_data_collection'),
+      last: origin('last'),
+    };
+  }
+
+  /** Copies what is left, until all of it is encoded. */
+  async run(snapshot: Snapshot, tasks: readonly CopyTask[], signal: AbortSignal): Promise<void> {
+    for (const [index, task] of tasks.entries()) {
+      const table = await snapshot.table(task.oid);
+      if (table !== undefined)
+        await this.#copyTable(snapshot, table, [task, ...tasks.slice(index + 1)], signal);
+    }
+    signal.throwIfAborted(); // a copy that was cut short must not look like one that ended
+    this.#encoder.clock.set(this.#clock());
+    this.#release('last');
+    this.#progress.left([]);
+  }
+
+  async #copyTable(
+    snapshot: Snapshot,
+    table: Table,
+    left: readonly [CopyTask, ...CopyTask[]],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { relation, topic } = await this.#relations.ofCopy(table);
+    const encoder = this.#encoder.copyEncoder(relation, topic);
+    const columns = relation.shape.columns.map(({ name }) => name);
+    const rows: CopyStream = snapshot.copy({ table, columns, orderBy: table.primaryKey }, signal);
+    const [task, ...others] = left;
+    let isFirstOfTable = true;
+    let encoded = 0;
+    let counted = 0;
+    for await (const chunk of rows) {
+      this.#encoder.clock.set(this.#clock());
+      const lastRow = chunk.lastIndexOf(NEWLINE, chunk.length - 2) + 1;
+      if (this.#held !== undefined) {
+        const isOfThis = this.#held.table === table;
+        this.#release(isOfThis ? 'true' : 'last_in_data_collection');
+        if (isOfThis) encoded += 1;
+      }
+      let at = 0;
+      while (at < lastRow) {
+        at = this.#encoder.copiedRow(encoder, chunk, at, this.#originOf(isFirstOfTable), this.#lsn);
+        isFirstOfTable = false;
+        encoded += 1;
+      }
+      this.#progress.rows(task, encoded - counted);
+      counted = encoded;
+      this.#held = { encoder, table, bytes: Buffer.from(chunk.subarray(lastRow)), isFirstOfTable };
+      isFirstOfTable = false;
+      const after = encoded > 0 ? this.#encoder.lastKey(relation) : undefined;
+      this.#progress.left([after === undefined ? task : { ...task, after }, ...others]);
+      this.#appender.kick();
+      await this.#appender.room();
+    }
+    signal.throwIfAborted();
+  }
+
+  #originOf(isFirstOfTable: boolean): Origin {
+    if (this.#isFirst) {
+      this.#isFirst = false;
+      return this.#origins.first;
+    }
+    return isFirstOfTable ? this.#origins.first_in_data_collection : this.#origins.true;
+  }
+
+  #release(mark: Mark): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    const origin = mark === 'true' ? this.#originOf(held.isFirstOfTable) : this.#origins[mark];
+    this.#isFirst = false;
+    this.#encoder.copiedRow(held.encoder, held.bytes, 0, origin, this.#lsn);
+  }
+}

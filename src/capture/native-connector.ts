@@ -1,0 +1,172 @@
+import { randomUUID } from 'node:crypto';
+import { MillraceError, remedyFor } from '../domain/errors.ts';
+import { parsePosition } from '../domain/position.ts';
+import type { Header } from '../domain/record-block.ts';
+import type { ConnectorState, ConnectorStatus } from '../domain/status.ts';
+import type { ChangeSource, Table } from '../ports/change-source.ts';
+import type { Connector } from '../ports/connector.ts';
+import type { EventLog } from '../ports/event-log.ts';
+import { CaptureSession } from './capture-session.ts';
+import type { ConnectorConfig } from './connector-config.ts';
+import { CopyReport } from './copy-report.ts';
+import { decideStart } from './start.ts';
+
+export type NativeConnectorParts = Readonly<{
+  source: ChangeSource;
+  log: EventLog;
+  config: ConnectorConfig;
+  partitionsOf: (topic: string) => number;
+  /** Compacted: what must be remembered of tables. */
+  schemasTopic: string;
+  /** Written into each event as `source.version`. */
+  version: string;
+  /** Start from the confirmed position of a slot that this log knows nothing of. */
+  adoptSlot: boolean;
+  clock: () => number;
+}>;
+
+/** The name under which this connector's producer, and with it its position, stands in the log. */
+export function captureProducer(connector: string): string {
+  return `capture/${connector}`;
+}
+
+/** PostgreSQL's changes, read over the replication protocol and encoded here, into the log. */
+export class NativeConnector implements Connector {
+  readonly name: string;
+  readonly #parts: NativeConnectorParts;
+  readonly #runId = randomUUID();
+  readonly #report = new CopyReport();
+  #state: ConnectorState = 'stopped';
+  #problem: string | undefined;
+  #session: CaptureSession | undefined;
+  #changesBefore = 0;
+  #isPaused = false;
+  /** Ends the session, or the pause, that goes on now. */
+  #interrupt = new AbortController();
+
+  constructor(parts: NativeConnectorParts) {
+    this.#parts = parts;
+    this.name = parts.config.name;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    try {
+      while (!signal.aborted) {
+        this.#interrupt = new AbortController();
+        const turn = AbortSignal.any([signal, this.#interrupt.signal]);
+        if (this.#isPaused) await this.#rest(turn);
+        else await this.#runSession(turn);
+      }
+      this.#state = 'stopped';
+    } catch (error) {
+      this.#state = remedyFor(error).retry === 'auto' ? 'waiting' : 'failed';
+      this.#problem = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+    this.#interrupt.abort();
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#interrupt.abort();
+  }
+
+  status(): ConnectorStatus {
+    const { config, clock } = this.#parts;
+    const { confirmedLsn, lagBytes, lagMs, changes = 0 } = this.#session ?? {};
+    const copy = this.#report.tables();
+    return {
+      component: 'connector',
+      atMs: clock(),
+      name: config.name,
+      state: this.#state,
+      slot: config.slot,
+      publication: config.publication,
+      changes: this.#changesBefore + changes,
+      ...(confirmedLsn !== undefined && { confirmedLsn }),
+      ...(lagBytes !== undefined && { lagBytes }),
+      ...(lagMs !== undefined && { lagMs }),
+      ...(copy.length > 0 && { copy }),
+      ...(this.#problem !== undefined && { problem: this.#problem }),
+    };
+  }
+
+  async #rest(turn: AbortSignal): Promise<void> {
+    this.#state = 'paused';
+    if (turn.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    turn.addEventListener('abort', () => resolve(), { once: true });
+    await promise;
+  }
+
+  async #runSession(turn: AbortSignal): Promise<void> {
+    const { source, log, config, adoptSlot } = this.#parts;
+    this.#state = 'starting';
+    const server = await source.identify();
+    const producer = await log.openProducer(captureProducer(config.name));
+    try {
+      const stored = producer.position === undefined ? undefined : parsePosition(producer.position);
+      const slot = await source.slot(config.slot);
+      const start = decideStart(stored, slot, server, config.slot, adoptSlot);
+      await this.#publish();
+      this.#session = new CaptureSession({
+        ...this.#parts,
+        producer,
+        server,
+        headers: config.contextHeaders ? contextHeaders(config.topicPrefix, this.#runId) : [],
+        report: this.#report,
+        tables: () => this.#tables(),
+        onState: (state) => {
+          this.#state = state;
+          this.#problem = undefined;
+        },
+      });
+      await this.#session.run(start, turn);
+    } finally {
+      this.#changesBefore += this.#session?.changes ?? 0;
+      this.#session = undefined;
+      await producer.close();
+    }
+  }
+
+  async #publish(): Promise<void> {
+    const { source, config } = this.#parts;
+    const { publication, publicationMode } = config;
+    if (publicationMode === 'disabled') {
+      if (await source.publicationExists(publication)) return;
+      throw new MillraceError('source_not_ready', {
+        expected: `publication ${publication}, as publication.autocreate.mode is disabled`,
+        found: 'none of that name',
+      });
+    }
+    const tables = publicationMode === 'all_tables' ? 'all' : await this.#tables();
+    await source.ensurePublication(publication, tables);
+  }
+
+  /** Tables to capture: of partitioned ones the leaves, as their rows come under their names. */
+  async #tables(): Promise<readonly Table[]> {
+    const { source, config } = this.#parts;
+    const tables = (await source.tables()).filter(
+      ({ schema, name, kind }) => kind === 'table' && config.tables.matches(schema, name),
+    );
+    if (tables.length > 0 || config.publicationMode === 'all_tables') return tables;
+    throw new MillraceError('source_not_ready', {
+      expected: 'at least one table that table.include.list names',
+      found: 'none',
+    });
+  }
+}
+
+/** Debezium's `extended.headers.enabled`. */
+function contextHeaders(prefix: string, runId: string): readonly Header[] {
+  return [
+    ['__debezium.context.connectorLogicalName', prefix],
+    ['__debezium.context.taskId', '0'],
+    ['__debezium.context.connectorName', 'postgresql'],
+    ['__debezium.context.runId', runId],
+  ];
+}

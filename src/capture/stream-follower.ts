@@ -1,0 +1,141 @@
+import type { Lsn } from '../domain/lsn.ts';
+import type { Position } from '../domain/position.ts';
+import type { ChangeSource, WalBatch, WalStream } from '../ports/change-source.ts';
+import type { ChangeEncoder } from './change-encoder.ts';
+import type { IncrementalCopy } from './incremental-copy.ts';
+import type { LogAppender } from './log-appender.ts';
+import type { RelationRegistry } from './relation-registry.ts';
+import { TransactionTracker } from './transaction.ts';
+import { WalDecoder } from './wal-decoder.ts';
+
+export type FollowerParts = Readonly<{
+  source: ChangeSource;
+  encoder: ChangeEncoder;
+  relations: RelationRegistry;
+  appender: LogAppender;
+  copy: IncrementalCopy | undefined;
+  clock: () => number;
+  slot: string;
+  publication: string;
+  from: Lsn;
+  inside: Position['transaction'];
+  onCopied: () => void;
+}>;
+
+/**
+ * Follows the slot: decodes, encodes, has it appended; and lets the chunks of an unfinished copy
+ * in between, at the ends of transactions.
+ */
+export class StreamFollower {
+  readonly #parts: FollowerParts;
+  readonly #transaction: TransactionTracker;
+  readonly #decoder: WalDecoder;
+  #copy: IncrementalCopy | undefined;
+  #stream: WalStream | undefined;
+  /** Decoding and emitting a chunk take turns. */
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor(parts: FollowerParts) {
+    this.#parts = parts;
+    this.#copy = parts.copy;
+    this.#transaction = new TransactionTracker(parts.from, parts.inside);
+    this.#decoder = new WalDecoder(parts.encoder, this.#transaction, () => parts.appender.isFull);
+  }
+
+  /** Ends when `signal` aborts; failures of the copy beside the stream go to `onFailure`. */
+  async run(signal: AbortSignal, onFailure: (error: unknown) => void): Promise<void> {
+    const { source, slot, publication, from, clock, encoder } = this.#parts;
+    const options = { slot, publication, from, messages: false };
+    await using stream = await source.follow(options, signal);
+    this.#stream = stream;
+    const copying = this.#copyBeside(signal, onFailure);
+    try {
+      for await (const wal of stream.batches(signal)) {
+        encoder.clock.set(clock());
+        await this.#inTurn(() => this.#decodeAll(wal));
+      }
+    } finally {
+      this.#stream = undefined;
+      await copying;
+    }
+  }
+
+  /** The position of all that is encoded. */
+  place(): Pick<Position, 'end' | 'transaction'> {
+    return { end: this.#transaction.end, transaction: this.#transaction.place };
+  }
+
+  confirm(upTo: Lsn): void {
+    this.#stream?.confirm(upTo);
+  }
+
+  /** WAL bytes between what is confirmed and the server's end; undefined before the server told it. */
+  lagBytes(confirmed: Lsn): number | undefined {
+    const { serverEnd } = this.#decoder;
+    return serverEnd === 0 ? undefined : Math.max(0, serverEnd - Number(confirmed));
+  }
+
+  /** Commit time of the transaction decoded last. */
+  get lastCommitMs(): number | undefined {
+    const { timeUs } = this.#transaction.origin;
+    return timeUs === 0 ? undefined : timeUs / 1000;
+  }
+
+  async #decodeAll(wal: WalBatch): Promise<void> {
+    const { relations, appender, encoder } = this.#parts;
+    const changesBefore = encoder.changes;
+    this.#decoder.stopsAtBoundaries = this.#copy !== undefined;
+    for (let next = 0; ;) {
+      const halt = this.#decoder.decode(wal, next);
+      if (halt.why === 'end') break;
+      next = halt.next;
+      if (halt.why === 'relation') await relations.learn(halt.shape);
+      else if (halt.why === 'full') await appender.room();
+      else await this.#emitIfDue();
+    }
+    appender.kick();
+    if (encoder.changes === changesBefore && this.#decoder.hasMoved) appender.positionMoved();
+    this.#decoder.hasMoved = false;
+    if (appender.isFull) await appender.room();
+  }
+
+  /** Reads chunk after chunk until the copy is done; each is emitted when the stream has passed it. */
+  async #copyBeside(signal: AbortSignal, onFailure: (error: unknown) => void): Promise<void> {
+    const copy = this.#copy;
+    if (copy === undefined) return;
+    try {
+      while (!copy.isDone && !signal.aborted) {
+        await copy.read(signal);
+        await this.#inTurn(() => this.#emitIfDue());
+        await copy.emitted(signal);
+      }
+      if (!copy.isDone) return;
+      this.#copy = undefined;
+      this.#parts.onCopied();
+    } catch (error) {
+      if (!signal.aborted) onFailure(error);
+    } finally {
+      await copy.stop();
+    }
+  }
+
+  async #emitIfDue(): Promise<void> {
+    if (this.#copy === undefined || this.#transaction.isOpen) return;
+    if (!this.#copy.isDue(this.#transaction.end)) return;
+    await this.#copy.emit();
+    this.#parts.appender.positionMoved();
+    this.#parts.appender.kick();
+  }
+
+  async #inTurn(work: () => Promise<void>): Promise<void> {
+    const before = this.#turn;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#turn = promise;
+    try {
+      await before;
+      await work();
+    } finally {
+      resolve();
+    }
+  }
+}

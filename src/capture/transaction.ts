@@ -1,0 +1,85 @@
+import type { Lsn } from '../domain/lsn.ts';
+import { lsnOf } from '../domain/lsn.ts';
+import { MillraceError } from '../domain/errors.ts';
+import type { Position } from '../domain/position.ts';
+import type { Origin } from './envelope-encoder.ts';
+
+/**
+ * Where in the stream of transactions decoding stands, and which messages are in the log already.
+ *
+ * After a restart the server sends again, whole, the transaction in which we stopped: its first
+ * data messages, as many as the position counts, are skipped. The count is of messages before any
+ * filter, so that a changed filter does not shift it.
+ */
+export class TransactionTracker {
+  #end: Lsn;
+  #final: Lsn | undefined;
+  #messages = 0;
+  #skip = 0;
+  #resume: Position['transaction'];
+  #previousCommit: number | null = null;
+  #commitLsn = 0;
+  origin: Origin = { timeUs: 0, txId: 0, previousCommit: null, snapshot: 'false' };
+
+  constructor(end: Lsn, resume: Position['transaction']) {
+    this.#end = end;
+    this.#resume = resume;
+  }
+
+  get isOpen(): boolean {
+    return this.#final !== undefined;
+  }
+
+  /** All commits that end at or before it are decoded. */
+  get end(): Lsn {
+    return this.#end;
+  }
+
+  /** What a batch that is cut now stores as the place within the transaction. */
+  get place(): Position['transaction'] {
+    if (this.#skip === Number.POSITIVE_INFINITY) return undefined;
+    if (this.#final !== undefined)
+      return { finalLsn: this.#final, messages: Math.max(this.#messages, this.#skip) };
+    return this.#resume;
+  }
+
+  begin(finalHigh: number, finalLow: number, timeUs: number, xid: number): void {
+    const final = lsnOf(finalHigh, finalLow);
+    this.#final = final;
+    this.#messages = 0;
+    this.#skip = this.#skipOf(final);
+    this.#resume = undefined;
+    this.#commitLsn = finalHigh * 4_294_967_296 + finalLow;
+    this.origin = { timeUs, txId: xid, previousCommit: this.#previousCommit, snapshot: 'false' };
+  }
+
+  /** Counts a data message; false when the log holds its records already. */
+  next(): boolean {
+    this.#messages += 1;
+    return this.#messages > this.#skip;
+  }
+
+  commit(end: Lsn): void {
+    if (end > this.#end) this.#end = end;
+    this.#final = undefined;
+    this.#skip = 0;
+    this.#previousCommit = this.#commitLsn;
+  }
+
+  /** The server says that it has sent all before `walEnd`. Inside a transaction that says nothing. */
+  keepalive(walEnd: Lsn): boolean {
+    if (this.isOpen || this.#resume !== undefined || walEnd <= this.#end) return false;
+    this.#end = walEnd;
+    return true;
+  }
+
+  #skipOf(final: Lsn): number {
+    if (final < this.#end) return Number.POSITIVE_INFINITY;
+    if (this.#resume === undefined) return 0;
+    if (final === this.#resume.finalLsn) return this.#resume.messages;
+    throw new MillraceError('log_behind_slot', {
+      expected: `the transaction that commits at ${this.#resume.finalLsn}, of which the log holds a part`,
+      found: `one that commits at ${final}`,
+    });
+  }
+}
