@@ -44,14 +44,14 @@ export async function openConnection(
   const mode = facts.sslmode ?? 'disable';
   const mayFallBack = mode === 'prefer' || mode === 'allow';
   try {
-    return await login(facts, options, mode === 'disable' ? false : tlsOptions(facts, mode));
+    const ssl = mode === 'disable' ? false : tlsOptions(facts, mode);
+    return await login(facts, options, ssl).catch((error: unknown) => {
+      const hasNoTls = error instanceof Error && error.message === NO_TLS;
+      if (mayFallBack && hasNoTls) return login(facts, options, false);
+      throw error;
+    });
   } catch (error) {
-    if (mayFallBack && error instanceof Error && error.message === NO_TLS) {
-      return login(facts, options, false).catch((second: unknown) => {
-        throw sourceError(second, facts);
-      });
-    }
-    throw sourceError(error, facts);
+    throw sourceError(error, facts, loginAttempt(facts, options));
   }
 }
 
@@ -90,6 +90,17 @@ async function login(
     signal?.removeEventListener('abort', giveUp);
   }
   return client;
+}
+
+/** Names the right that is missing when the server knows the user and still refuses. */
+function loginAttempt({ user, database }: ConnectionFacts, { replication }: OpenOptions): Attempt {
+  const role = pg.escapeIdentifier(user);
+  return replication === true
+    ? { purpose: 'read the write-ahead log', sql: `ALTER ROLE ${role} REPLICATION` }
+    : {
+        purpose: 'log in',
+        sql: `GRANT CONNECT ON DATABASE ${pg.escapeIdentifier(database)} TO ${role}`,
+      };
 }
 
 function tlsOptions(
