@@ -1,0 +1,18 @@
+/** Where a record failed: made into a change, asked for its state keys, or processed. */
+export type FailureStage = 'decode' | 'reads' | 'process';
+
+/** Why a record was not taken into account. */
+export type Failure = Readonly<{
+  stage: FailureStage;
+  /** The error's class, and its code where it has one. */
+  name: string;
+  message: string;
+  stack: string;
+}>;
+
+export function failureOf(stage: FailureStage, error: unknown): Failure {
+  if (!(error instanceof Error)) {
+    return { stage, name: typeof error, message: String(error), stack: '' };
+  }
+  return { stage, name: error.name, message: error.message, stack: error.stack ?? '' };
+}

@@ -1,0 +1,286 @@
+import { MillraceError } from '../domain/errors.ts';
+import type { LogRecord } from '../domain/record-block.ts';
+import { must } from '../lib/must.ts';
+import { runTogether } from '../lib/run-together.ts';
+import { Wakeup } from '../lib/wakeup.ts';
+import type { EventLog, TopicPartition } from '../ports/event-log.ts';
+import type { Store, TaskOffsets } from '../ports/store.ts';
+import { CommitQueue } from './commit-queue.ts';
+import { Effects } from './effects.ts';
+import { Forwarder } from './forwarder.ts';
+import type { Holds } from './holds.ts';
+import { KEYLESS, type ParkedGroup } from './parked-keys.ts';
+import { ParkingLot } from './parking-lot.ts';
+import type { Partitioner } from './partitioner.ts';
+import type { Processor } from './processor.ts';
+import { type Prepared, RecordProcessor } from './record-processor.ts';
+import { slicesOf } from './slices.ts';
+import { StateOverlay } from './state-overlay.ts';
+
+/** Bounds of one commit, and of the state that a task keeps at hand. */
+export type TaskLimits = Readonly<{ maxRecords: number; maxBytes: number; cacheEntries: number }>;
+
+/** An operator's order about parked records: of a key, of those without one (null), or of all. */
+export type ReplayOrder = Readonly<{ isDrop: boolean; key: string | null | undefined }>;
+
+export type TaskOptions = Readonly<{
+  processor: Processor;
+  partition: TopicPartition;
+  log: EventLog;
+  store: Store;
+  partitioner: Partitioner;
+  holds: Holds;
+  deadLetterTopic: string;
+  limits: TaskLimits;
+  /** Called when the task has begun, after each commit, and when it comes to rest or goes on. */
+  onProgress: () => void;
+}>;
+
+/** Conflicts in a row, at the same stored offset, after which a task gives up. */
+const MAX_FRUITLESS_CONFLICTS = 3;
+const NO_CONFLICTS = { count: 0, offset: undefined };
+
+/**
+ * Beside the partition's offset, the stored offsets count the commits that replayed parked records:
+ * those leave the offset as it is, so without the count a zombie could repeat one unnoticed.
+ */
+const REPLAYS = 'replays';
+
+/**
+ * Takes one topic partition into account for one processor: reads, processes, commits, each record
+ * once whatever crashes in between, because its offset is stored with its effects and nowhere else.
+ *
+ * While a commit is under way the next batch is processed over its writes. A commit that finds
+ * other offsets stored than this task left there makes it drop all it knows and begin there.
+ */
+export class Task {
+  /** `<processor>/<topic>-<partition>`. */
+  readonly name: string;
+  readonly partition: TopicPartition;
+  /** `<topic>-<partition>`. */
+  readonly partitionId: string;
+  readonly #options: TaskOptions;
+  readonly #overlay: StateOverlay;
+  readonly #effects: Effects;
+  readonly #records: RecordProcessor;
+  readonly #parking: ParkingLot;
+  readonly #forwarder: Forwarder;
+  readonly #wakeup = new Wakeup();
+  readonly #orders: ReplayOrder[] = [];
+  /** As the last commit left them. */
+  #stored: TaskOffsets = {};
+  /** The next record to process; ahead of what is stored while a commit is under way. */
+  #next = 0;
+  #offset: number | undefined;
+  #reading: AbortController | undefined;
+  #isResting = false;
+  #processed = 0;
+  #conflicts: Readonly<{ count: number; offset: number | undefined }> = NO_CONFLICTS;
+
+  constructor(options: TaskOptions) {
+    const { processor, partition, log, store, partitioner, deadLetterTopic, limits } = options;
+    this.#options = options;
+    this.partition = partition;
+    this.partitionId = `${partition.topic}-${partition.partition}`;
+    this.name = `${processor.name}/${this.partitionId}`;
+    const task = this.name;
+    const overlay = new StateOverlay({ store, task, cacheEntries: limits.cacheEntries });
+    const effects = new Effects({ task, overlay, partitioner });
+    const from = { ...partition, processor: processor.name, task };
+    this.#overlay = overlay;
+    this.#effects = effects;
+    this.#records = new RecordProcessor({ processor, effects, overlay, from });
+    this.#parking = new ParkingLot({ from, deadLetterTopic, store, overlay, effects });
+    this.#forwarder = new Forwarder({ log, store, task });
+  }
+
+  /** The next record that is not yet taken into account; undefined before it is known. */
+  get offset(): number | undefined {
+    return this.#offset;
+  }
+
+  /** Held, and nothing under way. */
+  get isResting(): boolean {
+    return this.#isResting;
+  }
+
+  get parked(): number {
+    return this.#parking.count;
+  }
+
+  /** Records taken into account since the task was made. */
+  get processed(): number {
+    return this.#processed;
+  }
+
+  /** Obeyed when nothing is under way, and not while held. Lost when the task ends before. */
+  order(order: ReplayOrder): void {
+    this.#orders.push(order);
+    this.poke();
+  }
+
+  /** Makes the task look at holds and orders again. */
+  poke(): void {
+    this.#wakeup.raise();
+    this.#reading?.abort();
+  }
+
+  /** Ends when `signal` aborts; throws when the log or the store fails, and may then be run again. */
+  async run(signal: AbortSignal): Promise<void> {
+    await runTogether(signal, [
+      (either) => this.#workThroughConflicts(either),
+      (either) => this.#forwarder.run(either),
+    ]);
+  }
+
+  async #workThroughConflicts(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.#rewind();
+        await this.#work(signal);
+      } catch (error) {
+        if (!(error instanceof MillraceError) || error.code !== 'commit_conflict') throw error;
+        const offset = this.#stored[this.partitionId];
+        const isFruitless = this.#conflicts.count > 0 && this.#conflicts.offset === offset;
+        this.#conflicts = { count: isFruitless ? this.#conflicts.count + 1 : 1, offset };
+        if (this.#conflicts.count > MAX_FRUITLESS_CONFLICTS) throw error;
+      }
+    }
+  }
+
+  /** Begins where the store says. */
+  async #rewind(): Promise<void> {
+    const { store, log } = this.#options;
+    this.#effects.reset();
+    this.#stored = await store.offsets(this.name);
+    await this.#parking.load();
+    this.#next = this.#stored[this.partitionId] ?? (await log.offsets(this.partition)).start;
+    this.#offset = this.#next;
+    this.#options.onProgress();
+  }
+
+  async #work(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const stopAt = this.#options.holds.stopAt(this.partitionId);
+      const order = this.#orders[0];
+      if (stopAt !== undefined && this.#next >= stopAt) {
+        await this.#rest(signal);
+      } else if (order !== undefined) {
+        this.#orders.shift();
+        await this.#obey(order, signal);
+      } else {
+        await this.#follow(stopAt, signal);
+      }
+    }
+  }
+
+  async #rest(signal: AbortSignal): Promise<void> {
+    if (!this.#isResting) {
+      this.#isResting = true;
+      this.#options.onProgress();
+    }
+    await this.#wakeup.wait(signal);
+    const stopAt = this.#options.holds.stopAt(this.partitionId);
+    if (stopAt !== undefined && this.#next >= stopAt) return;
+    this.#isResting = false;
+    this.#options.onProgress();
+  }
+
+  /** Processes records until poked, or, where there is a `stopAt`, until the first at or past it. */
+  async #follow(stopAt: number | undefined, signal: AbortSignal): Promise<void> {
+    const reading = new AbortController();
+    this.#reading = reading;
+    const until = AbortSignal.any([signal, reading.signal]);
+    const commits = new CommitQueue(() => reading.abort());
+    try {
+      const from = { ...this.partition, offset: this.#next };
+      for await (const records of this.#options.log.read(from, until)) {
+        const allowed =
+          stopAt === undefined ? records : records.filter(({ offset }) => offset < stopAt);
+        for (const slice of slicesOf(allowed, this.#options.limits)) {
+          if (until.aborted) break;
+          await this.#process(slice, signal);
+          await commits.add(() => this.#commit(slice.length));
+        }
+        if (until.aborted) break;
+        // Offsets may have gaps: what came tells that nothing lies before the stop any more.
+        if (stopAt !== undefined && allowed.length < records.length) this.#next = stopAt;
+        if (stopAt !== undefined && this.#next >= stopAt) break;
+      }
+    } finally {
+      this.#reading = undefined;
+      await commits.settled();
+    }
+    commits.check();
+    this.#offset = this.#next;
+  }
+
+  async #process(records: readonly LogRecord[], signal: AbortSignal): Promise<void> {
+    await this.#forwarder.room(signal);
+    for (const prepared of await this.#records.prepare(records)) {
+      const { record, change, failure } = prepared;
+      const isTombstone = change === undefined && failure === undefined;
+      if (isTombstone || this.#parking.parkBehind(record)) continue;
+      const outcome = this.#records.attempt(prepared);
+      const failed = outcome instanceof Promise ? await outcome : outcome;
+      const isTruncate = change?.op === 't';
+      if (failed !== undefined) this.#parking.park(record, failed, isTruncate);
+      else if (isTruncate) this.#parking.truncated(record);
+    }
+    this.#next = must(records.at(-1), 'slices are not empty').offset + 1;
+  }
+
+  async #obey({ isDrop, key }: ReplayOrder, signal: AbortSignal): Promise<void> {
+    for (const { group, drop } of this.#parking.plan(key, isDrop)) {
+      await this.#replay(group, drop, signal);
+    }
+  }
+
+  /**
+   * Processes a group's records in order, those that succeed leaving it in the same commit. The
+   * first that fails again keeps the rest waiting, but for records without a key.
+   */
+  async #replay(group: ParkedGroup, drop: number, signal: AbortSignal): Promise<void> {
+    const offsets = this.#parking.offsets(group);
+    const { maxRecords } = this.#options.limits;
+    let isBlocked = false;
+    for (let at = 0; at < offsets.length && !isBlocked && !signal.aborted; at += maxRecords) {
+      const slice = offsets.slice(at, at + maxRecords);
+      const dropped = slice.slice(0, Math.max(0, drop - at));
+      for (const offset of dropped) this.#parking.remove(group, offset);
+      await this.#forwarder.room(signal);
+      const records = await this.#parking.records(group, slice.slice(dropped.length));
+      for (const prepared of await this.#records.prepare(records)) {
+        isBlocked = !(await this.#retry(group, prepared)) && group !== KEYLESS;
+        if (isBlocked) break;
+      }
+      await this.#commit(0, { [REPLAYS]: (this.#stored[REPLAYS] ?? 0) + 1 });
+    }
+  }
+
+  /** Whether it succeeded this time. */
+  async #retry(group: ParkedGroup, prepared: Prepared): Promise<boolean> {
+    const { record, change } = prepared;
+    const failed = await this.#records.attempt(prepared);
+    if (failed !== undefined) {
+      this.#parking.failedAgain(group, record, failed);
+      return false;
+    }
+    this.#parking.remove(group, record.offset);
+    if (change?.op === 't') this.#parking.truncated(record);
+    return true;
+  }
+
+  async #commit(records: number, also: TaskOffsets = {}): Promise<void> {
+    const to = { ...this.#stored, [this.partitionId]: this.#next, ...also };
+    const effects = this.#effects.seal();
+    await this.#options.store.commit({ task: this.name, from: this.#stored, to, ...effects });
+    this.#overlay.committed();
+    this.#stored = to;
+    this.#offset = to[this.partitionId];
+    this.#processed += records;
+    this.#conflicts = NO_CONFLICTS;
+    this.#forwarder.committed(effects.outgoing.length);
+    this.#options.onProgress();
+  }
+}
