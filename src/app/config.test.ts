@@ -40,7 +40,7 @@ describe('readConfig', () => {
         database: 'source_db',
         user: 'postgres',
         password: 'secret',
-        sslMode: 'disable',
+        sslmode: 'prefer',
       },
     });
   });

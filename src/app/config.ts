@@ -1,6 +1,7 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parseEnv } from 'node:util';
+import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { MillraceError } from '../domain/errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -8,27 +9,14 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-export const SSL_MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const;
-export type SslMode = (typeof SSL_MODES)[number];
-
-/** A PostgreSQL server, with all that a login needs. */
-export type ServerAddress = Readonly<{
-  host: string;
-  port: number;
-  database: string;
-  user: string;
-  password?: string;
-  sslMode: SslMode;
-  /** A file in PEM form. */
-  sslCa?: string;
-}>;
+const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 
 /** All that the environment decides, checked. A part is given what concerns it, never the whole. */
 export type Config = Readonly<{
   dataDir: string;
   source:
     | Readonly<{ kind: 'embedded'; database: string; user: string }>
-    | Readonly<{ kind: 'server'; server: ServerAddress }>;
+    | Readonly<{ kind: 'server'; server: ConnectionFacts }>;
   retention: Readonly<{ ms: number; bytes: number }>;
   generator: Readonly<{ recordsPerBatch: number; intervalMs: number }>;
   stream: Readonly<{ bufferRecords: number }>;
@@ -85,22 +73,20 @@ function readSource(read: VariableReader): Config['source'] {
   const port = read.integer('POSTGRES_PORT', 5432, { min: 1, max: 65_535 });
   const database = read.text('POSTGRES_DB') ?? 'source_db';
   const user = read.text('POSTGRES_USER') ?? 'postgres';
-  const password = read.text('POSTGRES_PASSWORD');
-  const sslMode = read.oneOf('POSTGRES_SSLMODE', SSL_MODES, 'disable');
-  const sslCa = read.text('POSTGRES_SSL_CA');
-  if (sslCa === undefined && sslMode.startsWith('verify'))
+  const password = read.text('POSTGRES_PASSWORD') ?? '';
+  const sslmode = read.oneOf('POSTGRES_SSLMODE', SSL_MODES, 'prefer');
+  const sslrootcert = read.text('POSTGRES_SSL_CA');
+  if (sslrootcert === undefined && sslmode.startsWith('verify'))
     read.problems.push(
-      `POSTGRES_SSL_CA: not set, expected the file of the certificate authority, as POSTGRES_SSLMODE is ${sslMode}`,
+      `POSTGRES_SSL_CA: not set, expected the file of the certificate authority, as POSTGRES_SSLMODE is ${sslmode}`,
     );
+  if (sslrootcert !== undefined && !existsSync(sslrootcert))
+    read.problems.push(`POSTGRES_SSL_CA: found "${sslrootcert}", expected a file that exists`);
   if (host === undefined) return { kind: 'embedded', database, user };
-  const server = { host, port, database, user, sslMode };
+  const server = { host, port, database, user, password, sslmode };
   return {
     kind: 'server',
-    server: {
-      ...server,
-      ...(password === undefined ? {} : { password }),
-      ...(sslCa === undefined ? {} : { sslCa }),
-    },
+    server: sslrootcert === undefined ? server : { ...server, sslrootcert },
   };
 }
 

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { merge } from './merge.ts';
+
+const never = new AbortController().signal;
+const untilAborted = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+
+async function* of(...values: number[]) {
+  yield* values;
+}
+
+describe('merge', () => {
+  test('yields all of every source, each in its order', async () => {
+    const many = Array.from({ length: 100 }, (_, index) => index);
+    const seen = await Array.fromAsync(merge([() => of(...many), () => of(-1, -2)], never));
+    assert.deepEqual(
+      seen.filter((value) => value >= 0),
+      many,
+    );
+    assert.deepEqual(
+      seen.filter((value) => value < 0),
+      [-1, -2],
+    );
+  });
+
+  test('stops idle sources when one fails', async () => {
+    const idle = async function* (signal: AbortSignal): AsyncGenerator<number> {
+      yield 1;
+      await untilAborted(signal);
+    };
+    const failing = async function* (): AsyncGenerator<number> {
+      yield 2;
+      throw new Error('broken');
+    };
+    await assert.rejects(Array.fromAsync(merge([idle, failing], never)), { message: 'broken' });
+  });
+
+  test('stops its sources when nobody takes any more, also those that wait for room', async () => {
+    const endless = async function* (): AsyncGenerator<number> {
+      for (let value = 0; ; value += 1) yield value;
+    };
+    for await (const value of merge([endless, endless], never)) if (value > 50) break;
+  });
+
+  test('ends when it is aborted', async () => {
+    const stop = new AbortController();
+    const idle = async function* (signal: AbortSignal): AsyncGenerator<number> {
+      yield 1;
+      await untilAborted(signal);
+    };
+    for await (const value of merge([idle, idle], stop.signal)) if (value === 1) stop.abort();
+  });
+});
