@@ -31,6 +31,8 @@ const SESSION = [
 ];
 
 const CONNECT_TIMEOUT_MS = 10_000;
+/** The system's own two hours are too long for a server that vanished. */
+const KEEP_ALIVE_DELAY_MS = 30_000;
 const NO_TLS = 'The server does not support SSL connections';
 
 /** With `replication` the connection takes replication commands too; an abort ends the attempt. */
@@ -71,6 +73,7 @@ async function login(
     options: SESSION.map((setting) => `-c ${setting}`).join(' '),
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_DELAY_MS,
     // Values stay PostgreSQL's text: a parsed date or bigint would lose what it said.
     types: { getTypeParser: () => (text: string) => text },
     ...(replication ? { replication: 'database' } : {}),

@@ -9,6 +9,7 @@ import type { Lsn } from '../../domain/lsn.ts';
 import { must } from '../../lib/must.ts';
 import type { WalBatch } from '../../ports/change-source.ts';
 import { PostgresClient } from './client.ts';
+import { openConnection } from './connection.ts';
 import { PostgresSource } from './source.ts';
 
 const NEVER = new AbortController().signal;
@@ -135,6 +136,46 @@ describe('PostgresSource', { timeout: 60_000 }, () => {
       break;
     }
     await source.query('ALTER ROLE postgres RESET ALL');
+  });
+
+  test('reads what pg reads, message for message', async () => {
+    await source.query('CREATE TABLE reference (id integer, filler text)');
+    const tables = (await source.tables()).filter(({ name }) => name === 'reference');
+    await source.ensurePublication('reference', tables);
+    await using slot = await source.createSlot('reference');
+    await source.query(
+      `INSERT INTO reference SELECT i, repeat('x', i * i % 7919) FROM generate_series(1, 3000) i`,
+    );
+    await source.query('INSERT INTO reference VALUES (0)');
+    const isWhole = (bodies: readonly Buffer[]) =>
+      bodies.filter((body) => body[0] === 0x43).length === 2;
+
+    const ours: Buffer[] = [];
+    await using stream = await follow('reference', slot.consistentPoint);
+    for await (const batch of stream.batches(NEVER)) {
+      for (const { type, body } of messagesOf(batch)) if (type === 'w') ours.push(body);
+      if (isWhole(ours)) break;
+    }
+    await stream[Symbol.asyncDispose]();
+
+    const theirs: Buffer[] = [];
+    const connection = await openConnection(server, { replication: true });
+    const read = new Promise<void>((resolve) => {
+      connection.connection.on('copyData', ({ chunk }: { chunk: Buffer }) => {
+        if (chunk[0] === 0x77) theirs.push(Buffer.from(chunk.subarray(25)));
+        if (chunk[25] === 0x43 && isWhole(theirs)) resolve();
+      });
+    });
+    const ended = connection
+      .query(
+        `START_REPLICATION SLOT reference LOGICAL 0/0 (proto_version '1', publication_names 'reference')`,
+      )
+      .catch(() => undefined);
+    await read;
+    await connection.end();
+    await ended;
+    assert.equal(ours.length, theirs.length);
+    assert.ok(ours.every((body, i) => body.equals(must(theirs[i], 'they are as many'))));
   });
 
   test('keeps the connection while its reader takes longer than wal_sender_timeout', async () => {

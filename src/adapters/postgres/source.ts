@@ -106,7 +106,9 @@ export class PostgresSource implements ChangeSource {
         };
       } catch (error) {
         // Without its snapshot the slot is of no use, and would keep WAL for ever.
-        await connection.query(`DROP_REPLICATION_SLOT ${pg.escapeIdentifier(name)}`);
+        // One that a lost connection leaves behind shows as slot_exists at the next start.
+        const drop = `DROP_REPLICATION_SLOT ${pg.escapeIdentifier(name)}`;
+        await connection.query(drop).catch(() => undefined);
         throw error;
       }
     } catch (error) {
@@ -181,6 +183,7 @@ export class PostgresSource implements ChangeSource {
       (await connection.query<Record<string, string>>('SELECT pg_backend_pid() AS pid')).rows[0],
       'a SELECT without FROM gives one row',
     )['pid'];
+    signal?.throwIfAborted();
     const cancel = () =>
       void this.query('SELECT pg_terminate_backend($1)', [pid]).catch(() => undefined);
     signal?.addEventListener('abort', cancel, { once: true });

@@ -36,6 +36,11 @@ const TUNING = {
   restMs: 1,
   minConfirmIntervalMs: 100,
   maxStatusIntervalMs: 10_000,
+  /**
+   * A server that is asked for a sign of life with each status, and gives none for so long, is
+   * gone without a word: else only TCP's retries would tell, after a quarter of an hour.
+   */
+  maxSilenceMs: 120_000,
   /** How long the end waits for the server to release the slot. */
   maxCloseMs: 1000,
 } as const;
@@ -74,6 +79,8 @@ export class PostgresWalStream implements WalStream {
   #hasStarted = false;
   #failure: unknown;
   #closed: Promise<void> | undefined;
+  /** Signals outlive streams, and would hold their buffers. */
+  readonly #letGo: (() => void)[] = [];
   #released: (() => void) | undefined;
 
   #confirmed = 0n as Lsn;
@@ -109,16 +116,13 @@ export class PostgresWalStream implements WalStream {
       throw error;
     }
     stream.#keepAlive(timeoutMs);
-    signal.addEventListener('abort', () => void stream[Symbol.asyncDispose](), { once: true });
-    if (signal.aborted) await stream[Symbol.asyncDispose]();
+    stream.#endWith(signal);
     return stream;
   }
 
   /** For one reader at a time. Ends, without an error, when a signal aborts or the stream is disposed. */
   async *batches(signal: AbortSignal): AsyncIterable<WalBatch> {
-    const end = () => void this[Symbol.asyncDispose]();
-    signal.addEventListener('abort', end, { once: true });
-    if (signal.aborted) end();
+    const letGo = this.#endWith(signal);
     try {
       while (this.#closed === undefined) {
         const count = this.#take();
@@ -132,7 +136,7 @@ export class PostgresWalStream implements WalStream {
       }
       await this.#closed;
     } finally {
-      signal.removeEventListener('abort', end);
+      letGo();
     }
   }
 
@@ -167,13 +171,23 @@ export class PostgresWalStream implements WalStream {
     );
     const wake = () => this.#wakeReader();
     signal.addEventListener('abort', wake, { once: true });
+    this.#letGo.push(() => signal.removeEventListener('abort', wake));
     while (!this.#hasStarted) {
       signal.throwIfAborted();
       this.#takeAnswer();
       if (this.#failure !== undefined) throw this.#failure;
       if (!this.#hasStarted) await this.#arrival();
     }
-    signal.removeEventListener('abort', wake);
+  }
+
+  /** Returns what takes the listener off the signal again; the end of the stream does so anyway. */
+  #endWith(signal: AbortSignal): () => void {
+    const end = () => void this[Symbol.asyncDispose]();
+    const letGo = () => signal.removeEventListener('abort', end);
+    signal.addEventListener('abort', end, { once: true });
+    this.#letGo.push(letGo);
+    if (signal.aborted) end();
+    return letGo;
   }
 
   #arrival(): Promise<void> {
@@ -325,26 +339,37 @@ export class PostgresWalStream implements WalStream {
       TUNING.maxStatusIntervalMs,
       timeoutMs === 0 ? Infinity : timeoutMs / 3,
     );
-    this.#statusTimer = setInterval(() => this.#sendStatus(), everyMs);
+    this.#lastChunkAtMs = performance.now();
+    this.#statusTimer = setInterval(() => {
+      const now = performance.now();
+      // While the socket is paused, it is the reader who is silent.
+      if (this.#isFull) this.#lastChunkAtMs = now;
+      if (now - this.#lastChunkAtMs > TUNING.maxSilenceMs) {
+        const said = `nothing for ${TUNING.maxSilenceMs / 1000} s`;
+        this.#fail(new MillraceError('source_unreachable', { slot: this.#slot, said }));
+      }
+      this.#sendStatus(true);
+    }, everyMs);
     this.#sendStatus();
   }
 
-  #sendStatus(): void {
+  #sendStatus(isReplyWanted = false): void {
     clearTimeout(this.#confirmTimer);
     this.#confirmTimer = undefined;
     if (this.#closed !== undefined || this.#failure !== undefined) return;
     this.#lastStatusAtMs = performance.now();
     this.#confirmedToServer = this.#confirmed;
-    this.#socket.write(statusMessage(this.#confirmed));
+    this.#socket.write(statusMessage(this.#confirmed, isReplyWanted));
   }
 
   async #close(): Promise<void> {
     clearTimeout(this.#restTimer);
     clearTimeout(this.#confirmTimer);
     clearInterval(this.#statusTimer);
+    for (const letGo of this.#letGo) letGo();
     if (this.#hasStarted && this.#failure === undefined) {
       if (this.#confirmed > this.#confirmedToServer) {
-        this.#socket.write(statusMessage(this.#confirmed));
+        this.#socket.write(statusMessage(this.#confirmed, false));
       }
       const released = new Promise<void>((resolve) => {
         this.#released = resolve;
@@ -395,14 +420,15 @@ function emptyMessage(type: 'c' | 'X'): Buffer {
 /** From 1970 to 2000, where PostgreSQL's clock begins. */
 const POSTGRES_EPOCH_MS = 946_684_800_000;
 
-/** CopyData with a standby status update: r, written, flushed, applied, clock in µs, no reply wanted. */
-function statusMessage(confirmed: Lsn): Buffer {
+/** CopyData with a standby status update: r, written, flushed, applied, clock in µs, reply wanted. */
+function statusMessage(confirmed: Lsn, isReplyWanted: boolean): Buffer {
   const message = Buffer.alloc(HEADER_BYTES + 34);
   message[0] = COPY_DATA;
   message.writeInt32BE(message.length - 1, 1);
   message.write('r', HEADER_BYTES, 'latin1');
   for (const at of [6, 14, 22]) message.writeBigUInt64BE(confirmed, at);
   message.writeBigInt64BE(BigInt(Date.now() - POSTGRES_EPOCH_MS) * 1000n, 30);
+  message[38] = isReplyWanted ? 1 : 0;
   return message;
 }
 
