@@ -50,7 +50,7 @@ export class MemoryTasks {
           for (const key of keys) known.add(key);
         },
         async *range(prefix) {
-          for (const entry of [...state]) if (entry[0].startsWith(prefix)) yield entry;
+          for (const entry of state) if (entry[0].startsWith(prefix)) yield entry;
         },
       },
       serve: (write) => this.#serve(write),
