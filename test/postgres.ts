@@ -31,13 +31,13 @@ const NEVER = new AbortController().signal;
  * those of an earlier one. So all have the same system identifier, unless `isNew`.
  */
 export async function temporaryPostgres(
-  options: Readonly<{ isNew?: boolean }> = {},
+  options: Readonly<{ isNew?: boolean; settings?: Readonly<Record<string, string>> }> = {},
 ): Promise<TemporaryPostgres> {
   const folder = await temporaryFolder('millrace-pg-');
   const dataDir = join(folder, 'postgres');
   const logFile = join(folder, 'postgres.log');
   if (options.isNew !== true) await run('cp', ['-Rp', await template(), dataDir]);
-  const server = await start(dataDir, logFile);
+  const server = await start(dataDir, logFile, options.settings);
   const stop = async (): Promise<void> => {
     await server.stop();
     await EmbeddedPostgres.removeData(dataDir);
@@ -73,12 +73,16 @@ async function templateKey(): Promise<string> {
   return hash.digest('hex').slice(0, 16);
 }
 
-async function start(dataDir: string, logFile: string): Promise<EmbeddedPostgres> {
+async function start(
+  dataDir: string,
+  logFile: string,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<EmbeddedPostgres> {
   await mkdir(dataDir, { recursive: true });
   // Whatever the umask: else root's servers would lie outside of the folder, and no copy of it would run.
   await chmod(dataDir, 0o711);
   // Any port, not the template's own: several tests run at once.
-  const options = { dataDir, logFile, database: 'source_db', user: 'postgres', port: 0 };
+  const options = { dataDir, logFile, database: 'source_db', user: 'postgres', port: 0, settings };
   return EmbeddedPostgres.start(options, NEVER);
 }
 

@@ -16,6 +16,7 @@ export type PostmasterOptions = Readonly<{
   /** Absent: TCP only. */
   socketFolder?: string;
   account: Account | undefined;
+  settings?: Readonly<Record<string, string>>;
   logFile: string;
 }>;
 
@@ -101,8 +102,8 @@ export function failureToStart(end: PostmasterEnd, port: number): MillraceError 
 }
 
 /** What the rest of Millrace relies on; given on the command line, so that no file outranks it. */
-function serverArguments({ data, port, socketFolder }: PostmasterOptions): string[] {
-  const settings = {
+function serverArguments({ data, port, socketFolder, settings }: PostmasterOptions): string[] {
+  const all = {
     listen_addresses: '127.0.0.1',
     port: String(port),
     unix_socket_directories: socketFolder ?? '',
@@ -113,8 +114,9 @@ function serverArguments({ data, port, socketFolder }: PostmasterOptions): strin
     full_page_writes: 'on',
     logging_collector: 'off',
     log_destination: 'stderr',
+    ...settings,
   };
-  const pairs = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const pairs = Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
   return ['-D', data, ...pairs];
 }
 

@@ -33,6 +33,8 @@ export type EmbeddedOptions = Readonly<{
   user: string;
   /** Demanded, 0 any free one; without it, the port of the last start when it is free, else any. */
   port?: number;
+  /** Server settings that outrank ours, for tests and benchmarks. */
+  settings?: Readonly<Record<string, string>>;
   onProgress?: (step: EmbeddedStep) => void;
 }>;
 
@@ -132,7 +134,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 
 /** The port that is demanded, else the last one, else any: another program may take one at any time. */
 async function startOnPort(
-  { port: demanded, logFile }: EmbeddedOptions,
+  { port: demanded, logFile, settings = {} }: EmbeddedOptions,
   cluster: Cluster,
   postgres: string,
   signal: AbortSignal,
@@ -149,7 +151,7 @@ async function startOnPort(
       continue;
     }
     try {
-      const options = { postgres, data, port, account, logFile, ...socketFolder };
+      const options = { postgres, data, port, account, logFile, settings, ...socketFolder };
       return { postmaster: await startPatiently(options, signal), port };
     } catch (error) {
       if (isLast || !(error instanceof MillraceError) || error.code !== 'port_in_use') throw error;

@@ -1,0 +1,68 @@
+import { openConnection } from './connection.ts';
+import type { ConnectionFacts } from './connection.ts';
+import { PostgresClient } from './client.ts';
+import { readFindings } from './doctor-findings.ts';
+import type { Findings } from './doctor-findings.ts';
+import { judgePublication } from './doctor-publication.ts';
+import { judgeServer } from './doctor-server.ts';
+import { judgeSlot } from './doctor-slot.ts';
+import { judgeTables } from './doctor-tables.ts';
+
+/** One thing that capture needs of a server. */
+export type Check = Readonly<{
+  name: string;
+  /** `warning`: works, but an operator should know. */
+  ok: boolean | 'warning';
+  expected: string;
+  found: string;
+  /** What mends it: SQL for somebody with the rights, or an instruction in words after `--`. */
+  fix?: string;
+}>;
+
+/** What a connector's configuration asks of its source. */
+export type SourceNeeds = Readonly<{
+  slot: string;
+  publication: string;
+  publicationMode: 'all_tables' | 'filtered' | 'disabled';
+  tables: Readonly<{ matches(schema: string, table: string): boolean }>;
+}>;
+
+/**
+ * Looks at all that capture will need, changes nothing, and says of each thing what it found. Throws
+ * `source_unreachable` or `source_login_failed` when it cannot look.
+ */
+export async function checkSource(
+  facts: ConnectionFacts,
+  needs: SourceNeeds,
+): Promise<readonly Check[]> {
+  await using client = await PostgresClient.connect(facts);
+  const checks = judgeSource(await readFindings(client.query, needs), needs);
+  return [...checks, await checkReplicationConnection(facts)];
+}
+
+/** Has no I/O, so that a test plays every server. */
+export function judgeSource(findings: Findings, needs: SourceNeeds): readonly Check[] {
+  return [
+    ...judgeServer(findings),
+    ...judgeTables(findings),
+    judgePublication(findings, needs),
+    judgeSlot(findings, needs),
+  ];
+}
+
+/** Tried and not deduced: a pooler or a proxy lets queries through, and not this. */
+async function checkReplicationConnection(facts: ConnectionFacts): Promise<Check> {
+  const check = { name: 'replication connection', expected: 'a connection that follows the WAL' };
+  try {
+    const connection = await openConnection(facts, { replication: true });
+    await connection.query('IDENTIFY_SYSTEM').finally(() => connection.end());
+    return { ...check, ok: true, found: 'one, opened and closed again' };
+  } catch (error) {
+    return {
+      ...check,
+      ok: false,
+      found: error instanceof Error ? error.message : String(error),
+      fix: '-- Mend what is named above first; connect to PostgreSQL itself, not to a pooler.',
+    };
+  }
+}
