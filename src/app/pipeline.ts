@@ -10,6 +10,7 @@ export type SourceQuery = (
 export type StoreReader = Readonly<{
   get(key: string): Promise<string | undefined>;
   members(key: string): Promise<readonly string[]>;
+  /** In byte order. */
   keys(prefix: string): AsyncIterable<string>;
 }>;
 
@@ -33,7 +34,7 @@ export type Pipeline = Readonly<{
   name: string;
   /** The connector's configuration in Debezium's form, beside pipeline.ts. Default connector.json. */
   connector?: string;
-  /** SQL that creates the demonstration's tables; applied to the embedded server, to another only with --demo. */
+  /** File of SQL beside pipeline.ts that creates the demonstration's tables; applied to the embedded server, to another only with --demo. */
   schema?: string;
   processors: readonly Processor[];
   /** Partitions of a table's topic, by topic name; else 1. */
@@ -44,7 +45,10 @@ export type Pipeline = Readonly<{
     options: GeneratorOptions,
     signal: AbortSignal,
   ): Promise<void>;
-  /** Compares what the processors serve with the source, of which `query` sees the same instant. */
+  /**
+   * Compares what the processors serve with the source, of which `query` sees the same instant: it is
+   * one transaction, so that cursors can be declared. Figures agree when their texts are the same.
+   */
   reconcile?(query: SourceQuery, store: StoreReader): AsyncIterable<Figure>;
 }>;
 

@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { pipeline } from './pipeline.ts';
+import { TOPICS } from './tables.ts';
+
+test('the connector captures the tables whose topics the processor reads', async () => {
+  const file = await readFile(new URL(pipeline.connector ?? '', import.meta.url), 'utf8');
+  const { config } = JSON.parse(file) as { config: Record<string, string> };
+  const tables = (config['table.include.list'] ?? '').split(',');
+  assert.deepEqual(
+    tables.map((table) => `${config['topic.prefix']}.${table}`),
+    TOPICS,
+  );
+  assert.deepEqual(pipeline.processors[0]?.topics, TOPICS);
+});
