@@ -144,6 +144,10 @@ function similar(name: string): string {
   const [best] = Object.keys(CONNECTOR_OPTIONS)
     .map((known) => ({ known, shared: known.split('.').filter((word) => words.has(word)).length }))
     .filter(({ shared }) => shared > 0)
-    .toSorted((a, b) => b.shared - a.shared);
+    .toSorted(
+      (a, b) =>
+        b.shared - a.shared ||
+        Math.abs(a.known.length - name.length) - Math.abs(b.known.length - name.length),
+    );
   return best === undefined ? '' : `; did you mean ${best.known}?`;
 }

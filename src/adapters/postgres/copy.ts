@@ -20,6 +20,8 @@ export async function* copyRows(
   signal: AbortSignal,
 ): CopyStream {
   const source = connection.query(copyTo(sql, { highWaterMark: MIN_CHUNK_BYTES }));
+  // Once left, nobody reads on: that the connection then ends is no news.
+  source.on('error', () => undefined);
   const end = () => connection.connection.stream.destroy();
   signal.addEventListener('abort', end, { once: true });
   let isWhole = false;

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { readConnectorConfig } from './connector-config.ts';
+
+const config = (over: Record<string, unknown> = {}) => ({
+  'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
+  'plugin.name': 'pgoutput',
+  'database.hostname': '${env:POSTGRES_HOST}',
+  'database.user': 'u',
+  'database.password': '${env:POSTGRES_PASSWORD}',
+  'database.dbname': 'd',
+  'topic.prefix': 'p',
+  'decimal.handling.mode': 'string',
+  'time.precision.mode': 'isostring',
+  ...over,
+});
+const read = (over: Record<string, unknown> = {}) =>
+  readConnectorConfig(
+    { name: 'n', config: config(over) },
+    { POSTGRES_HOST: 'h', POSTGRES_PASSWORD: 'secret' },
+  );
+
+test("Debezium's defaults hold where the file is silent", () => {
+  const { name, slot, publication, tombstones, skippedOperations, database } = read();
+  assert.deepEqual(
+    { name, slot, publication, tombstones, skipped: [...skippedOperations], port: database.port },
+    {
+      name: 'n',
+      slot: 'debezium',
+      publication: 'dbz_publication',
+      tombstones: true,
+      skipped: ['t'],
+      port: 5432,
+    },
+  );
+});
+
+test('the environment fills in placeholders', () => {
+  const { database } = read();
+  assert.deepEqual([database.host, database.password], ['h', 'secret']);
+});
+
+test('all problems are named at once, and no secret with them', () => {
+  const attempt = () =>
+    read({
+      'slot.nam': 's',
+      'decimal.handling.mode': 'double',
+      'database.port': '0',
+      'database.user': '${env:NOBODY}',
+      'column.exclude.list': 'a',
+    });
+  assert.throws(attempt, (error: Error) => {
+    for (const part of [
+      'slot.nam: unknown option; did you mean slot.name?',
+      'decimal.handling.mode: expected string, found "double"',
+      'database.port: expected a whole number from 1 to 65535, found "0"',
+      'database.user: the environment has no NOBODY',
+      'column.exclude.list: the native connector does not have it yet',
+    ])
+      assert.ok(error.message.includes(part), `${part} is not in ${error.message}`);
+    assert.ok(!error.message.includes('secret'));
+    return true;
+  });
+});
+
+test('tables are chosen as Debezium chooses them: whole names, by regular expressions', () => {
+  const { tables } = read({ 'table.include.list': 'public.orders, public\\.cust.*' });
+  assert.deepEqual(
+    ['orders', 'orders2', 'customers', 'x'].map((name) => tables.matches('public', name)),
+    [true, false, true, false],
+  );
+});

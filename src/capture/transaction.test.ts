@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { parseLsn } from '../domain/lsn.ts';
+import { TransactionTracker } from './transaction.ts';
+
+const at = (n: number) => parseLsn(`0/${n.toString(16)}`);
+
+describe('TransactionTracker', () => {
+  test('skips, after a restart anywhere, exactly the messages that are in the log', () => {
+    const history = fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 6 });
+    fc.assert(
+      fc.property(history, fc.nat(40), (transactions, cutAfter) => {
+        const before = play(new TransactionTracker(at(0), undefined), transactions, 0, cutAfter);
+        const after = new TransactionTracker(before.tracker.end, before.tracker.place);
+        const rest = play(
+          after,
+          transactions,
+          Number(before.tracker.end),
+          Number.POSITIVE_INFINITY,
+        );
+        assert.deepEqual([...before.taken, ...rest.taken], all(transactions));
+      }),
+    );
+  });
+
+  test('a keepalive moves the end on, but not inside a transaction', () => {
+    const tracker = new TransactionTracker(at(1), undefined);
+    assert.equal(tracker.keepalive(at(9)), true);
+    tracker.begin(0, 20, 0, 7);
+    assert.equal(tracker.keepalive(at(15)), false);
+    assert.equal(tracker.end, at(9));
+  });
+
+  test('a keepalive does not move past a transaction of which the log holds a part', () => {
+    const tracker = new TransactionTracker(at(1), { finalLsn: at(20), messages: 2 });
+    assert.equal(tracker.keepalive(at(30)), false);
+    assert.deepEqual(tracker.place, { finalLsn: at(20), messages: 2 });
+  });
+
+  test('another transaction than the one the log holds a part of is refused', () => {
+    const tracker = new TransactionTracker(at(1), { finalLsn: at(20), messages: 2 });
+    assert.throws(() => tracker.begin(0, 40, 0, 7), { code: 'log_behind_slot' });
+  });
+});
+
+/** Each transaction `i` has `sizes[i]` messages, commits at 10i+8 and ends at 10i+10. Stops after `cut` messages. */
+function play(tracker: TransactionTracker, sizes: readonly number[], from: number, cut: number) {
+  const taken: string[] = [];
+  let seen = 0;
+  for (const [index, size] of sizes.entries()) {
+    if (10 * index + 10 <= from) continue; // the server does not send these again
+    if (seen >= cut) break;
+    tracker.begin(0, 10 * index + 8, 0, index);
+    for (let message = 0; message < size; message += 1) {
+      if (seen >= cut) return { tracker, taken };
+      seen += 1;
+      if (tracker.next()) taken.push(`${index}.${message}`);
+    }
+    tracker.commit(at(10 * index + 10));
+  }
+  return { tracker, taken };
+}
+
+function all(sizes: readonly number[]): string[] {
+  return sizes.flatMap((size, index) =>
+    Array.from({ length: size }, (_, message) => `${index}.${message}`),
+  );
+}
