@@ -7,7 +7,7 @@ import { temporaryPostgres } from '../../test/postgres.ts';
 import { generate } from './generator.ts';
 import { reconcile } from './reconcile.ts';
 import { cdcProcessor } from './streams/cdc-processor.ts';
-import { MemoryTasks } from './streams/memory-task.ts';
+import { MemoryTasks } from './streams/memory-tasks.ts';
 import { ROW_TABLES } from './tables.ts';
 
 describe('reconciliation of the shop', () => {

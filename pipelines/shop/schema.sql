@@ -59,11 +59,20 @@ CREATE INDEX IF NOT EXISTS orders_order_date_idx ON orders (order_date);
 CREATE INDEX IF NOT EXISTS order_items_order_id_idx ON order_items (order_id);
 CREATE INDEX IF NOT EXISTS order_items_product_id_idx ON order_items (product_id);
 
--- Updates and deletes carry the whole old row.
-ALTER TABLE customers REPLICA IDENTITY FULL;
-ALTER TABLE products REPLICA IDENTITY FULL;
-ALTER TABLE orders REPLICA IDENTITY FULL;
-ALTER TABLE order_items REPLICA IDENTITY FULL;
+-- Updates and deletes carry the whole old row. Only where it is not so yet: it needs a table's lock.
+DO $$
+DECLARE
+  shop_table regclass;
+BEGIN
+  FOR shop_table IN
+    SELECT oid FROM pg_class
+     WHERE oid IN ('customers'::regclass, 'products'::regclass, 'orders'::regclass, 'order_items'::regclass)
+       AND relreplident <> 'f'
+  LOOP
+    EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', shop_table);
+  END LOOP;
+END
+$$;
 
 -- Sample rows go into tables that never had a row: those that were changed or deleted since stay so.
 INSERT INTO customers (first_name, last_name, email, phone, address, city, state, zip_code)

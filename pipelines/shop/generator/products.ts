@@ -1,14 +1,7 @@
 import { faker } from '@faker-js/faker/locale/en';
 import type { Random } from './random.ts';
 
-export const CATEGORIES = [
-  'Electronics',
-  'Clothing',
-  'Books',
-  'Home & Garden',
-  'Sports',
-  'Toys',
-] as const;
+const CATEGORIES = ['Electronics', 'Clothing', 'Books', 'Home & Garden', 'Sports', 'Toys'] as const;
 
 export type NewProduct = Readonly<{
   name: string;

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { Change, Row } from '../../../src/index.ts';
 import type { RowTable } from '../tables.ts';
 import { cdcProcessor } from './cdc-processor.ts';
-import { MemoryTasks } from './memory-task.ts';
+import { MemoryTasks } from './memory-tasks.ts';
 
 const AT_MS = 1_000_000;
 

@@ -9,7 +9,7 @@ const COUNTED: Partial<Record<Change['op'], string>> = { c: 'created', u: 'updat
 /** Keeps the caches and counters that follow every change of the shop's tables. */
 export const cdcProcessor: Processor = cdcProcessorWith(new ChangeJournal());
 
-export function cdcProcessorWith(journal: ChangeJournal): Processor {
+function cdcProcessorWith(journal: ChangeJournal): Processor {
   return {
     name: 'cdc-processor',
     topics: TOPICS,

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { Change } from '../../../src/index.ts';
 import { ChangeJournal } from './change-journal.ts';
-import { MemoryTasks } from './memory-task.ts';
+import { MemoryTasks } from './memory-tasks.ts';
 
 const TASK = 'dbserver1.public.orders-0';
 

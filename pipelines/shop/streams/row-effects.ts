@@ -8,10 +8,12 @@ const ALERT_LIFE_MS = 30 * 60_000;
 const LOW_STOCK = 10;
 
 /** A row as it was last seen and as it is now; undefined where it does not exist. */
-export type RowPair = Readonly<{
+type RowPair = Readonly<{
   id: string;
   old: Row | undefined;
   new: Row | undefined;
+  /** The new row as JSON. */
+  text: string | undefined;
   /** Commit time, where the life of keys begins. */
   atMs: number;
 }>;
@@ -31,10 +33,10 @@ export const ROW_EFFECTS: Record<RowTable, (pair: RowPair) => ServedWrite[]> = {
   order_items: unitsSold,
 };
 
-function cached(prefix: string, lifeMs: number, { id, new: row, atMs }: RowPair): ServedWrite {
+function cached(prefix: string, lifeMs: number, { id, text, atMs }: RowPair): ServedWrite {
   const key = `${prefix}:${id}`;
-  if (row === undefined) return { op: 'delete', key };
-  return { op: 'put', key, value: JSON.stringify(row), expiresAtMs: atMs + lifeMs };
+  if (text === undefined) return { op: 'delete', key };
+  return { op: 'put', key, value: text, expiresAtMs: atMs + lifeMs };
 }
 
 /** While stock is low each change of the product renews the alert, so that its stock is current. */

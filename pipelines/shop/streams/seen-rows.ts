@@ -17,10 +17,11 @@ export function applyRow(table: RowTable, change: Change, context: TaskContext):
   const id = idOf(change);
   const old = seenRow(state.get(PREFIX + id));
   const row = change.op === 'd' ? undefined : completed(change.after, old);
-  const pair = { id, old, new: row, atMs: change.source.ts_ms };
+  const text = row && JSON.stringify(row);
+  const pair = { id, old, new: row, text, atMs: change.source.ts_ms };
   for (const write of ROW_EFFECTS[table](pair)) context.serve(write);
-  if (row === undefined) state.delete(PREFIX + id);
-  else state.set(PREFIX + id, JSON.stringify(row));
+  if (text === undefined) state.delete(PREFIX + id);
+  else state.set(PREFIX + id, text);
 }
 
 /** Takes back all that this partition's rows had put there. */
@@ -30,9 +31,9 @@ export async function truncateRows(
   context: TaskContext,
 ): Promise<void> {
   const { state } = context;
+  const gone = { new: undefined, text: undefined, atMs: change.source.ts_ms };
   for await (const [key, text] of state.range(PREFIX)) {
-    const id = key.slice(PREFIX.length);
-    const pair = { id, old: seenRow(text), new: undefined, atMs: change.source.ts_ms };
+    const pair = { ...gone, id: key.slice(PREFIX.length), old: seenRow(text) };
     for (const write of ROW_EFFECTS[table](pair)) context.serve(write);
     state.delete(key);
   }
