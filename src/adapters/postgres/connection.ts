@@ -110,13 +110,21 @@ function tlsOptions(
   facts: ConnectionFacts,
   mode: NonNullable<ConnectionFacts['sslmode']>,
 ): ConnectionOptions {
-  const ca = facts.sslrootcert === undefined ? {} : { ca: readFileSync(facts.sslrootcert) };
+  const ca = facts.sslrootcert === undefined ? {} : { ca: readCertificate(facts.sslrootcert) };
   if (mode === 'verify-full') return ca;
   // As in libpq, `require` with a root certificate checks the chain, but not the host's name.
   const checksChain = mode === 'verify-ca' || facts.sslrootcert !== undefined;
   return checksChain
     ? { ...ca, checkServerIdentity: () => undefined }
     : { rejectUnauthorized: false };
+}
+
+function readCertificate(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new MillraceError('config_invalid', { expected: 'a root certificate', file }, error);
+  }
 }
 
 /** What was being done when an error came; it goes into the message, so never a secret. */

@@ -29,10 +29,10 @@ const TUNING = {
   maxWaitingBytes: 1024 * 1024,
   /**
    * A reader that wakes for every message makes the server send every message by itself, which
-   * slows the server. So after a small chunk that came while the reader was busy, or right after
-   * another, the socket rests and fills. A chunk that comes alone is delivered at once.
+   * slows the server. So after little came while the reader was busy, or right after the last, the
+   * socket rests and fills. What comes alone is delivered at once.
    */
-  smallChunkBytes: 16 * 1024,
+  littleBytes: 16 * 1024,
   restMs: 1,
   minConfirmIntervalMs: 100,
   maxStatusIntervalMs: 10_000,
@@ -72,8 +72,10 @@ export class PostgresWalStream implements WalStream {
 
   #isFull = false;
   #isResting = false;
-  #lastChunkAtMs = 0;
+  #lastArrivalAtMs = 0;
   #restTimer: NodeJS.Timeout | undefined;
+  #arrivedBytes = 0;
+  #arrivalCheck: NodeJS.Immediate | undefined;
   /** Set while the reader waits. */
   #wake: (() => void) | undefined;
   #hasStarted = false;
@@ -214,15 +216,26 @@ export class PostgresWalStream implements WalStream {
       this.#isFull = true;
       this.#socket.pause();
     }
-    this.#restAfter(chunk.length);
+    this.#arrivedBytes += chunk.length;
+    this.#arrivalCheck ??= setImmediate(() => this.#afterArrival());
+  }
+
+  /**
+   * Once for all chunks that the event loop had at hand: what TLS gives comes in pieces of 8 kB,
+   * however much has arrived.
+   */
+  #afterArrival(): void {
+    const bytes = this.#arrivedBytes;
+    this.#arrivedBytes = 0;
+    this.#arrivalCheck = undefined;
+    const now = performance.now();
+    const isUnderLoad = this.#wake === undefined || now - this.#lastArrivalAtMs < TUNING.restMs;
+    this.#lastArrivalAtMs = now;
+    if (bytes < TUNING.littleBytes && isUnderLoad && this.#hasStarted) this.#rest();
     this.#wakeReader();
   }
 
-  #restAfter(bytes: number): void {
-    const now = performance.now();
-    const isUnderLoad = this.#wake === undefined || now - this.#lastChunkAtMs < TUNING.restMs;
-    this.#lastChunkAtMs = now;
-    if (bytes >= TUNING.smallChunkBytes || !isUnderLoad || !this.#hasStarted) return;
+  #rest(): void {
     this.#isResting = true;
     this.#socket.pause();
     this.#restTimer ??= setTimeout(() => {
@@ -339,12 +352,12 @@ export class PostgresWalStream implements WalStream {
       TUNING.maxStatusIntervalMs,
       timeoutMs === 0 ? Infinity : timeoutMs / 3,
     );
-    this.#lastChunkAtMs = performance.now();
+    this.#lastArrivalAtMs = performance.now();
     this.#statusTimer = setInterval(() => {
       const now = performance.now();
       // While the socket is paused, it is the reader who is silent.
-      if (this.#isFull) this.#lastChunkAtMs = now;
-      if (now - this.#lastChunkAtMs > TUNING.maxSilenceMs) {
+      if (this.#isFull) this.#lastArrivalAtMs = now;
+      if (now - this.#lastArrivalAtMs > TUNING.maxSilenceMs) {
         const said = `nothing for ${TUNING.maxSilenceMs / 1000} s`;
         this.#fail(new MillraceError('source_unreachable', { slot: this.#slot, said }));
       }
@@ -363,6 +376,7 @@ export class PostgresWalStream implements WalStream {
   }
 
   async #close(): Promise<void> {
+    clearImmediate(this.#arrivalCheck);
     clearTimeout(this.#restTimer);
     clearTimeout(this.#confirmTimer);
     clearInterval(this.#statusTimer);
