@@ -38,7 +38,17 @@ export async function temporaryPostgres(
   const logFile = join(folder, 'postgres.log');
   if (options.isNew !== true) await run('cp', ['-Rp', await template(), dataDir]);
   const server = await start(dataDir, logFile, options.settings);
+  // A test that fails before it stops its server leaves none behind.
+  const kill = (): void => {
+    try {
+      process.kill(server.pid, 'SIGKILL');
+    } catch {
+      // Gone already: the test has killed it.
+    }
+  };
+  process.once('exit', kill);
   const stop = async (): Promise<void> => {
+    process.off('exit', kill);
     await server.stop();
     await EmbeddedPostgres.removeData(dataDir);
     await rm(folder, { recursive: true, force: true });
@@ -65,10 +75,14 @@ async function template(): Promise<string> {
   return join(place, 'postgres');
 }
 
-/** Changes with the user, the binaries, and the file that says how a cluster is made. */
+/** Changes with the user, the binaries, and the files that say what a cluster holds. */
 async function templateKey(): Promise<string> {
   const hash = createHash('sha256').update(String(must(process.getuid, 'tests run on Unix')()));
-  for (const path of ['../src/adapters/postgres/embedded-cluster.ts', '../package-lock.json'])
+  for (const path of [
+    '../src/adapters/postgres/embedded-initdb.ts',
+    '../src/adapters/postgres/embedded-cluster-file.ts',
+    '../package-lock.json',
+  ])
     hash.update(await readFile(new URL(path, import.meta.url)));
   return hash.digest('hex').slice(0, 16);
 }

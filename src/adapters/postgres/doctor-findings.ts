@@ -56,7 +56,11 @@ export type PublicationFindings = Readonly<{
   isOwned: boolean;
   /** Kinds of change that it leaves out. */
   leavesOut: readonly string[];
-  /** Qualified and quoted as SQL has them; those of whole schemas too. */
+  /** It names whole schemas, as PostgreSQL 15 and later allow. */
+  hasSchemas: boolean;
+  /** Those that it names, qualified and quoted as SQL has them. */
+  named: ReadonlySet<string>;
+  /** Those whose changes it publishes: of schemas and of partitioned tables too. */
   tables: ReadonlySet<string>;
 }>;
 
@@ -66,7 +70,7 @@ export async function readFindings(query: TextQuery, needs: SourceNeeds): Promis
     server,
     role: await readRole(query),
     tables: await readTableFindings(query, needs),
-    publication: await readPublication(query, needs.publication),
+    publication: await readPublication(query, needs.publication, server.version),
     // A standby can't say where WAL is written, and is refused anyway.
     slot: server.isStandby ? undefined : await readSlotAndReader(query, needs.slot),
   };
@@ -158,24 +162,44 @@ async function readTableFindings(
 async function readPublication(
   query: TextQuery,
   name: string,
+  version: number,
 ): Promise<PublicationFindings | undefined> {
   const [row] = await query(
     `SELECT puballtables, pg_has_role(pubowner, 'USAGE') AS owned,
         pubinsert AS "INSERT", pubupdate AS "UPDATE", pubdelete AS "DELETE", pubtruncate AS "TRUNCATE",
+        (SELECT coalesce(json_agg(json_build_object('schema', n.nspname, 'name', c.relname)), '[]')
+          FROM pg_publication_rel r
+          JOIN pg_class c ON c.oid = r.prrelid
+          JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE r.prpubid = p.oid) AS named,
         (SELECT coalesce(json_agg(json_build_object('schema', t.schemaname, 'name', t.tablename)), '[]')
           FROM pg_publication_tables t WHERE t.pubname = p.pubname) AS tables
       FROM pg_publication p WHERE pubname = $1`,
     [name],
   );
   if (row === undefined) return undefined;
-  const tables = JSON.parse(row['tables'] ?? '[]') as readonly { schema: string; name: string }[];
+  const schemas =
+    version < 150_000
+      ? []
+      : await query(
+          `SELECT FROM pg_publication_namespace s JOIN pg_publication p ON p.oid = s.pnpubid
+            WHERE p.pubname = $1`,
+          [name],
+        );
   const kinds = ['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE'];
   return {
     isForAll: row['puballtables'] === 't',
     isOwned: row['owned'] === 't',
     leavesOut: kinds.filter((kind) => row[kind] !== 't'),
-    tables: new Set(tables.map(qualifiedName)),
+    hasSchemas: schemas.length > 0,
+    named: tableNames(row['named']),
+    tables: tableNames(row['tables']),
   };
+}
+
+function tableNames(json: string | null | undefined): ReadonlySet<string> {
+  const tables = JSON.parse(json ?? '[]') as readonly { schema: string; name: string }[];
+  return new Set(tables.map(qualifiedName));
 }
 
 async function readSlotAndReader(query: TextQuery, name: string): Promise<Findings['slot']> {

@@ -86,17 +86,20 @@ function fits(
   { publicationMode }: SourceNeeds,
 ): boolean {
   if (publicationMode === 'all_tables') return publication.isForAll;
-  const hasAll = tables.every((table) => publishes(publication, table));
-  if (publicationMode === 'disabled') return hasAll;
-  return hasAll && !publication.isForAll && publication.tables.size === tables.length;
+  if (publicationMode === 'disabled') return tables.every((table) => publishes(publication, table));
+  const { isForAll, hasSchemas, named } = publication;
+  const namesAll = tables.every((table) => named.has(qualifiedName(table)));
+  return !isForAll && !hasSchemas && namesAll && named.size === tables.length;
 }
 
 function publishes({ isForAll, tables }: PublicationFindings, table: TableFindings): boolean {
   return isForAll || tables.has(qualifiedName(table));
 }
 
-function describeTables({ isForAll, tables }: PublicationFindings): string {
-  return isForAll ? 'one for all tables' : `one for ${[...tables].join(', ') || 'no table'}`;
+function describeTables({ isForAll, hasSchemas, tables }: PublicationFindings): string {
+  if (isForAll) return 'one for all tables';
+  const whole = hasSchemas ? 'whole schemas: ' : '';
+  return `one for ${whole}${[...tables].join(', ') || 'no table'}`;
 }
 
 function createStatement(needs: SourceNeeds, tables: readonly TableFindings[]): string {

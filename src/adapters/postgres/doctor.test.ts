@@ -145,17 +145,22 @@ describe('judgeSource', () => {
 
   test('takes a publication that exists when it fits, or when we may change it', () => {
     const name = 'publication shop';
-    const publication = {
+    const of = (...names: string[]): NonNullable<Findings['publication']> => ({
       isForAll: false,
       isOwned: false,
       leavesOut: [],
-      tables: new Set(['"public"."orders"', '"public"."more"']),
-    };
-    const fitting = { ...publication, tables: new Set(['"public"."orders"']) };
+      hasSchemas: false,
+      named: new Set(names),
+      tables: new Set(names),
+    });
+    const fitting = of('"public"."orders"');
+    const publication = of('"public"."orders"', '"public"."more"');
     const cases: readonly [Partial<Findings>, SourceNeeds['publicationMode'], Check['ok']][] = [
       [{ publication: fitting }, 'filtered', true],
       [{ publication }, 'filtered', false],
       [{ publication: { ...publication, isOwned: true } }, 'filtered', true],
+      [{ publication: { ...fitting, named: new Set(), hasSchemas: true } }, 'filtered', false],
+      [{ publication: { ...fitting, named: new Set(), hasSchemas: true } }, 'disabled', true],
       [{ publication }, 'disabled', true],
       [{ publication: { ...publication, isForAll: true } }, 'all_tables', true],
       [{ publication: { ...publication, isOwned: true } }, 'all_tables', false],

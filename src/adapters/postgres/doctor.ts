@@ -1,3 +1,4 @@
+import { MillraceError } from '../../domain/errors.ts';
 import { openConnection } from './connection.ts';
 import type { ConnectionFacts } from './connection.ts';
 import { PostgresClient } from './client.ts';
@@ -61,8 +62,15 @@ async function checkReplicationConnection(facts: ConnectionFacts): Promise<Check
     return {
       ...check,
       ok: false,
-      found: error instanceof Error ? error.message : String(error),
+      found: saidBy(error),
       fix: '-- Mend what is named above first; connect to PostgreSQL itself, not to a pooler.',
     };
   }
+}
+
+/** The server's own words: advice to run the doctor would go in a circle. */
+function saidBy(error: unknown): string {
+  if (error instanceof MillraceError && typeof error.facts['said'] === 'string')
+    return error.facts['said'];
+  return error instanceof Error ? error.message : String(error);
 }

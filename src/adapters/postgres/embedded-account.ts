@@ -33,13 +33,16 @@ export async function canEnter(
   folder: string,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const script = 'test -d "$0" && test -x "$0"';
-  const { code } = await runProgram(
-    '/bin/sh',
-    ['-c', script, folder],
-    { cwd: '/', ...account },
-    signal,
-  );
+  const test = ['-c', 'test -d "$0" && test -x "$0"', folder];
+  const options = { cwd: '/', ...account };
+  const { code } = await runProgram('/bin/sh', test, options, signal).catch((error: unknown) => {
+    if (signal.aborted || account === undefined) throw error;
+    // A container may have taken from root the right to change to another user.
+    throw new MillraceError('embedded_postgres_failed', {
+      expected: `the right to run programs as user ${account.uid}, as PostgreSQL refuses root`,
+      found: String(error),
+    });
+  });
   return code === 0;
 }
 

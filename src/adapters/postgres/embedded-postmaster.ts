@@ -7,6 +7,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { MillraceError } from '../../domain/errors.ts';
 import type { Account } from './embedded-account.ts';
 import { SERVER_ENVIRONMENT } from './embedded-binaries.ts';
+import { namingFailures } from './embedded-cluster-file.ts';
 import { endInOrder, findServer } from './embedded-processes.ts';
 
 export type PostmasterOptions = Readonly<{
@@ -128,11 +129,13 @@ async function openLog(file: string): Promise<{
   log: Awaited<ReturnType<typeof open>>;
   start: number;
 }> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const size = await sizeOf(file);
-  if (size > MAX_LOG_BYTES) await rename(file, `${file}.1`);
-  const log = await open(file, 'a', 0o600);
-  return { log, start: (await log.stat()).size };
+  return namingFailures(dirname(file), async () => {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    const size = await sizeOf(file);
+    if (size > MAX_LOG_BYTES) await rename(file, `${file}.1`);
+    const log = await open(file, 'a', 0o600);
+    return { log, start: (await log.stat()).size };
+  });
 }
 
 async function linesFrom(file: string, start: number): Promise<string[]> {

@@ -60,7 +60,7 @@ export async function endInOrder(
 }
 
 /** False when the time has run out. */
-export async function waitUntil(
+async function waitUntil(
   condition: () => boolean | Promise<boolean>,
   patienceMs: number,
 ): Promise<boolean> {

@@ -222,6 +222,17 @@ describe('EmbeddedPostgres', () => {
     renameSync(`${file}.lost`, file);
   });
 
+  test('refuses to remove as its own a folder that is not', async () => {
+    const file = join(dataDir, 'postgres.json');
+    const before = readFileSync(file);
+    writeFileSync(
+      file,
+      JSON.stringify({ ...JSON.parse(String(before)), home: '/var/lib/millrace/../x' }),
+    );
+    await assert.rejects(EmbeddedPostgres.removeData(dataDir), fails('data_dir_unusable', /home/));
+    writeFileSync(file, before);
+  });
+
   test('refuses a data directory that cannot be made', async () => {
     writeFileSync(join(folder, 'file'), '');
     const options = { dataDir: join(folder, 'file', 'postgres') };

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import { MillraceError } from '../../domain/errors.ts';
@@ -10,7 +10,6 @@ import type { ConnectionFacts } from './connection.ts';
 import { giveTo } from './embedded-account.ts';
 import { prepareBinaries } from './embedded-binaries.ts';
 import {
-  createData,
   dataVersion,
   findCluster,
   keepPort,
@@ -18,6 +17,7 @@ import {
   removeCluster,
 } from './embedded-cluster.ts';
 import type { Cluster } from './embedded-cluster.ts';
+import { createData } from './embedded-initdb.ts';
 import { Postmaster, failureToStart } from './embedded-postmaster.ts';
 import type { PostmasterOptions } from './embedded-postmaster.ts';
 import { endServersOn } from './embedded-processes.ts';
@@ -80,7 +80,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
    * `embedded_postgres_failed`; after an abort, the signal's reason.
    */
   static async start(options: EmbeddedOptions, signal: AbortSignal): Promise<EmbeddedPostgres> {
-    const cluster = await openCluster(options.dataDir, options.user, signal);
+    const cluster = await openCluster(resolve(options.dataDir), options.user, signal);
     const binaries = await prepareBinaries(cluster.home, cluster.account, signal);
     const found = await dataVersion(cluster);
     if (found !== undefined && found !== binaries.major) {
@@ -112,7 +112,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
 
   /** Removes all data of a data directory, wherever it lies, and ends a server left on it first. */
   static async removeData(dataDir: string): Promise<void> {
-    const cluster = await findCluster(dataDir);
+    const cluster = await findCluster(resolve(dataDir));
     if (cluster === undefined) return;
     await endServersOn(cluster.data);
     await removeCluster(cluster);
