@@ -1,0 +1,158 @@
+import { type Key, open, type RootDatabase } from 'lmdb';
+import { MillraceError } from '../../domain/errors.ts';
+
+export type Entry = Readonly<{ key: string; value: string }>;
+
+export type Page = Readonly<{
+  prefix: string;
+  limit: number;
+  reverse?: boolean;
+  /** Go on behind this key. */
+  after?: string | undefined;
+  /** Forwards only: end behind the keys that start with this. */
+  to?: string;
+  /** Leave the values out: they read as "". */
+  keysOnly?: boolean;
+}>;
+
+/**
+ * One LMDB environment that holds text under text, ordered by the UTF-8 bytes of the keys. Every
+ * thread of the process opens its own `StoreTree` on the same directory.
+ *
+ * Reads see all that was committed when they are called. Nothing here holds a read transaction
+ * longer than a call: one that is held keeps LMDB from using the space of removed entries again.
+ */
+export class StoreTree {
+  readonly #dir: string;
+  readonly #db: RootDatabase<string, Key>;
+
+  constructor(dir: string) {
+    this.#dir = dir;
+    try {
+      // A commit is visible before it is flushed, and its flush does not keep the next one waiting
+      // (overlappingSync, lmdb-js's default); after a power cut the last flushed commit counts.
+      this.#db = open<string, Key>({ path: dir, noSubdir: false, encoding: 'string', keyEncoder });
+    } catch (error) {
+      throw openError(dir, error);
+    }
+  }
+
+  get(key: string): string | undefined {
+    return this.#db.get(key);
+  }
+
+  /** Reads that follow, up to the next turn of the event loop, see the newest commit, and all the same. */
+  refresh(): void {
+    this.#db.resetReadTxn();
+  }
+
+  page({ prefix, limit, reverse = false, after, to = prefix, keysOnly = false }: Page): Entry[] {
+    const range = {
+      start: after ?? (reverse ? pastPrefix(prefix) : prefix),
+      end: reverse ? prefix : pastPrefix(to),
+      // A key that equals the prefix belongs to it.
+      inclusiveEnd: reverse,
+      exclusiveStart: after !== undefined,
+      reverse,
+      limit,
+    };
+    if (keysOnly) {
+      return Array.from(this.#db.getKeys(range), (key) => ({ key: key as string, value: '' }));
+    }
+    return Array.from(this.#db.getRange(range), ({ key, value }) => ({
+      key: key as string,
+      value,
+    }));
+  }
+
+  /**
+   * Runs `change` alone among all writers, then commits what it wrote: all of it, or, when `change`
+   * or the commit fails, nothing. Resolves when every thread can read it. Transactions that are
+   * asked for while one is under way are committed together.
+   */
+  async transaction<T>(change: (writer: Writer) => T): Promise<T> {
+    const writer: Writer = {
+      put: (key, value) => void this.#db.put(key, value),
+      remove: (key) => void this.#db.remove(key),
+    };
+    try {
+      return await this.#db.childTransaction(() => change(writer));
+    } catch (error) {
+      throw await this.#writeError(error);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close();
+  }
+
+  async #writeError(error: unknown): Promise<unknown> {
+    if (error instanceof MillraceError) return error;
+    const cause = await commitErrorOf(error);
+    return isDiskFull(cause) ? new MillraceError('disk_full', { dir: this.#dir }, cause) : cause;
+  }
+}
+
+export type Writer = Readonly<{
+  put(key: string, value: string): void;
+  remove(key: string): void;
+}>;
+
+/** Keys are the bare UTF-8 of a text, or bytes that are no text: those only bound a range. */
+const keyEncoder = {
+  writeKey(key: string | Uint8Array, target: Buffer, start: number): number {
+    // lmdb-js takes a larger buffer when it sees a RangeError; Buffer.write would cut the key short.
+    if (typeof key !== 'string') target.set(key, start);
+    else if (
+      key.length * 3 > target.length - start &&
+      Buffer.byteLength(key) > target.length - start
+    ) {
+      throw new RangeError('the key does not fit the buffer');
+    } else return start + target.write(key, start);
+    return start + key.length;
+  },
+  readKey: (source: Buffer, start: number, end: number): string =>
+    source.toString('utf8', start, end),
+};
+
+/** A bound behind all keys that start with `prefix`, as 0xFF is in no UTF-8. */
+function pastPrefix(prefix: string): Uint8Array {
+  const bytes = new Uint8Array(Buffer.byteLength(prefix) + 1);
+  bytes.set(Buffer.from(prefix));
+  bytes[bytes.length - 1] = 0xff;
+  return bytes;
+}
+
+/** lmdb-js rejects with a general error that promises the reason. */
+async function commitErrorOf(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error && 'commitError' in error)) return error;
+  try {
+    await error.commitError;
+    return error;
+  } catch (reason) {
+    return reason;
+  }
+}
+
+const ENOSPC = 28;
+const EDQUOT = 122;
+const MDB_MAP_FULL = -30792;
+const MDB_VERSION_MISMATCH = -30794;
+
+function isDiskFull(error: unknown): boolean {
+  return [ENOSPC, EDQUOT, MDB_MAP_FULL].includes(lmdbCode(error));
+}
+
+function openError(dir: string, error: unknown): unknown {
+  if (error instanceof MillraceError) return error;
+  if (isDiskFull(error)) return new MillraceError('disk_full', { dir }, error);
+  if (lmdbCode(error) === MDB_VERSION_MISMATCH) {
+    return new MillraceError('data_dir_version', { dir }, error);
+  }
+  return new MillraceError('data_dir_unusable', { dir }, error);
+}
+
+function lmdbCode(error: unknown): number {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  return typeof code === 'number' ? code : 0;
+}
