@@ -58,7 +58,7 @@ export class PostgresClient implements AsyncDisposable {
       await this.#run({}, `BEGIN ${mode}`);
       try {
         const result = await work((sql, parameters) => this.#run({}, sql, parameters));
-        await this.#run({}, 'COMMIT');
+        await this.#commit();
         return result;
       } catch (error) {
         // A connection that is lost has rolled back by itself; `error` already says so.
@@ -88,6 +88,14 @@ export class PostgresClient implements AsyncDisposable {
     } catch (error) {
       throw sourceError(error, this.#facts, attempt);
     }
+  }
+
+  /** COMMIT of a transaction that has failed rolls back, and says so only by its tag. */
+  async #commit(): Promise<void> {
+    const { command } = await this.#connection.query('COMMIT').catch((error: unknown) => {
+      throw sourceError(error, this.#facts);
+    });
+    if (command !== 'COMMIT') throw new Error('a statement failed, so nothing was committed');
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

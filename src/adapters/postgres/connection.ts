@@ -53,8 +53,15 @@ export async function openConnection(
       throw error;
     });
   } catch (error) {
-    throw sourceError(error, facts, loginAttempt(facts, options));
+    throw isTooOld(error)
+      ? new MillraceError('source_not_ready', { expected: 'PostgreSQL 14 or later' }, error)
+      : sourceError(error, facts, loginAttempt(facts, options));
   }
+}
+
+/** Versions before 14 do not know idle_session_timeout, and refuse the login for it. */
+function isTooOld(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && error.code === '42704';
 }
 
 async function login(

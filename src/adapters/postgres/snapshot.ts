@@ -44,7 +44,7 @@ export class PostgresSnapshot implements Snapshot {
     }
   }
 
-  /** Runs in the snapshot, so it must only read; not while a copy runs. */
+  /** One statement in the snapshot, so it must only read; not while a copy runs. */
   readonly query: TextQuery = async (sql, parameters = []) => {
     try {
       return (await this.#connection.query(sql, [...parameters])).rows;

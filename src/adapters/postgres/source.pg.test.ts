@@ -90,6 +90,26 @@ describe('PostgresSource', { timeout: 60_000 }, () => {
     }
   });
 
+  test('fails a copy rather than leave out the rows that a policy hides', async () => {
+    await source.query(`
+      CREATE ROLE watched LOGIN PASSWORD 'hidden-8';
+      CREATE TABLE guarded (id integer);
+      ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+      GRANT SELECT ON guarded TO watched`);
+    const table = (await source.tables()).find(({ name }) => name === 'guarded');
+    await using watched = await PostgresSource.open({
+      ...server,
+      user: 'watched',
+      password: 'hidden-8',
+    });
+    await using snapshot = await watched.snapshot();
+    const copy = snapshot.copy(
+      { table: must(table, 'it was just created'), columns: ['id'], orderBy: [] },
+      NEVER,
+    );
+    await assert.rejects(Array.fromAsync(copy), refusal('source_not_ready'));
+  });
+
   test('tells a refused login from a server that is not there', async () => {
     const wrong = { ...server, password: 'wrong-9' };
     await assert.rejects(PostgresSource.open(wrong), refusal('source_login_failed'));
