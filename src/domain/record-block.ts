@@ -207,6 +207,20 @@ export function countOf(bytes: Uint8Array): number {
   );
 }
 
+/** The latest timestamp of a block's records; -Infinity when it has none. */
+export function latestTimestampOf(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const count = view.getUint32(bytes.length - TRAILER + 4, true);
+  let latest = -Infinity;
+  let at = 0;
+  for (let index = 0; index < count; index += 1) {
+    const timestampMs = view.getFloat64(at + 10, true);
+    if (timestampMs > latest) latest = timestampMs;
+    at += PREFIX + Math.max(0, view.getInt32(at, true)) + Math.max(0, view.getInt32(at + 4, true));
+  }
+  return latest;
+}
+
 function encodeHeaders(headers: readonly Header[]): Buffer {
   const parts: Buffer[] = [u16(headers.length)];
   for (const [name, value] of headers) {

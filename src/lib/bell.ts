@@ -40,8 +40,11 @@ export class Bell implements Disposable {
     Atomics.notify(this.#counters, slot);
   }
 
-  /** Resolves once the bell has rung since `seen`, or when `signal` aborts. */
-  heard(name: string, seen: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves once the bell has rung since `seen`, or when `signal` aborts. Keeps the process alive
+   * meanwhile, unless `idly`.
+   */
+  heard(name: string, seen: number, signal: AbortSignal, idly = false): Promise<void> {
     const slot = this.#slotOf(name);
     if (signal.aborted || Atomics.load(this.#counters, slot) !== seen) return Promise.resolve();
     return new Promise((resolve) => {
@@ -50,14 +53,12 @@ export class Bell implements Disposable {
       const wake = (): void => {
         signal.removeEventListener('abort', wake);
         waiting.delete(wake);
-        this.#waiters -= 1;
-        if (this.#waiters === 0) this.#keepAlive.unref();
+        if (!idly) this.#keepAliveFor(-1);
         resolve();
       };
       waiting.add(wake);
       signal.addEventListener('abort', wake);
-      this.#waiters += 1;
-      if (this.#waiters === 1) this.#keepAlive.ref();
+      if (!idly) this.#keepAliveFor(1);
       this.#listen(slot, seen);
     });
   }
@@ -79,6 +80,12 @@ export class Bell implements Disposable {
       this.#listening.delete(slot);
       this.#wakeAll(slot);
     });
+  }
+
+  #keepAliveFor(more: 1 | -1): void {
+    this.#waiters += more;
+    if (this.#waiters === 0) this.#keepAlive.unref();
+    else this.#keepAlive.ref();
   }
 
   #wakeAll(slot: number): void {

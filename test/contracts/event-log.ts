@@ -255,6 +255,16 @@ export function eventLogContract(name: string, open: () => Promise<OpenedLog>): 
         assert.equal(text(held), 'held');
       }));
 
+    test('the bytes of a block may be reused once its append has settled', () =>
+      withLog(async (log) => {
+        const topic = await created(log);
+        const producer = await log.openProducer(unique('p'));
+        const reused = block(topic, ['kept']);
+        await producer.append([reused]);
+        reused.bytes.fill(0);
+        assert.deepEqual((await take(log, topic, 1)).map(text), ['kept']);
+      }));
+
     test('topics are created once, listed by name, and keep their partition count', () =>
       withTwo(async (log, other) => {
         const [a, b] = [unique('a'), unique('b')];

@@ -122,7 +122,8 @@ export class MemoryEventLog implements EventLog {
   #write(blocks: readonly RecordBlock[]): void {
     const targets = blocks.map((block) => ({ block, records: this.#recordsOf(block) }));
     for (const { block, records } of targets) {
-      for (const record of decodeBlock(Buffer.from(block.bytes), records.length)) records.push(record);
+      for (const record of decodeBlock(Buffer.from(block.bytes), records.length))
+        records.push(record);
     }
     for (const block of blocks) this.#bell.ring(idOf(block));
   }

@@ -1,0 +1,264 @@
+import { MillraceError } from '../../domain/errors.ts';
+import type { LogRecord, RecordBlock } from '../../domain/record-block.ts';
+import { Bell } from '../../lib/bell.ts';
+import { GroupMembers } from '../../lib/group-members.ts';
+import type {
+  Assignment,
+  EventLog,
+  Producer,
+  TopicDeclaration,
+  TopicPartition,
+} from '../../ports/event-log.ts';
+import { LmdbProducer } from './log-producer.ts';
+import { partitionsOf } from './log-roll.ts';
+import type { LogSegment } from './log-segment.ts';
+import { LogSegments, type Retention } from './log-segments.ts';
+import { LogWriter, Refusal } from './log-writer.ts';
+
+export type LmdbEventLogOptions = Readonly<{
+  dir: string;
+  /** Shared by all threads that open this log: `Bell.memory()`. */
+  wake?: SharedArrayBuffer;
+  retention: Retention;
+  /** A segment is closed at this size; retention removes whole segments. */
+  segmentBytes?: number;
+  /** The most that one segment can ever hold; address space, not memory. */
+  mapBytes?: number;
+  now?: () => number;
+}>;
+
+const ROWS_CHANGED = 'segments were removed';
+
+/**
+ * The event log in LMDB files of this machine. Several threads of one process may open the same
+ * folder, each with its own object; whoever starts the process keeps other processes out.
+ *
+ * `join` splits partitions among the members that joined through this object.
+ */
+export class LmdbEventLog implements EventLog {
+  readonly #segments: LogSegments;
+  readonly #writer: LogWriter;
+  readonly #bell: Bell;
+  readonly #groups = new GroupMembers();
+  readonly #topics = new Map<string, TopicDeclaration>();
+  readonly #closing = new AbortController();
+  readonly #following: Promise<void>;
+
+  private constructor(segments: LogSegments, bell: Bell) {
+    this.#segments = segments;
+    this.#bell = bell;
+    this.#writer = new LogWriter(segments, () => bell.ring(ROWS_CHANGED));
+    this.#following = this.#followRemovals();
+  }
+
+  /** Fails with `log_corrupt` or `data_dir_version`, naming the file. */
+  static async open({
+    dir,
+    wake,
+    retention,
+    segmentBytes = Math.ceil(retention.bytes / 8),
+    mapBytes = segmentBytes * 2 + (1 << 30),
+    now = Date.now,
+  }: LmdbEventLogOptions): Promise<LmdbEventLog> {
+    const segments = await LogSegments.open({ dir, retention, segmentBytes, mapBytes, now });
+    return new LmdbEventLog(segments, new Bell(wake));
+  }
+
+  async createTopics(declarations: readonly TopicDeclaration[]): Promise<void> {
+    await this.#writer.write((segment) => {
+      for (const { name, partitions } of declarations) {
+        const existing = segment.topic(name);
+        if (existing !== undefined && existing.partitions !== partitions) {
+          throw new Refusal(
+            new MillraceError('topic_partitions_changed', {
+              topic: name,
+              expected: partitions,
+              found: existing.partitions,
+            }),
+          );
+        }
+      }
+      for (const declaration of declarations) {
+        if (segment.topic(declaration.name) === undefined) segment.putTopic(declaration);
+      }
+    });
+  }
+
+  async topics(): Promise<readonly TopicDeclaration[]> {
+    const current = await this.#segments.follow();
+    return current.topics().toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  async openProducer(name: string): Promise<Producer> {
+    const { epoch, position } = await this.#writer.write((segment) => {
+      const before = segment.producer(name);
+      const state = { epoch: (before?.epoch ?? 0) + 1, position: before?.position };
+      segment.putProducer(name, state);
+      return state;
+    });
+    return new LmdbProducer({
+      name,
+      epoch,
+      position,
+      writer: this.#writer,
+      check: (segment, blocks) => this.#refuseMissing(segment, blocks),
+      appended: (blocks) => {
+        for (const block of blocks) this.#bell.ring(idOf(block));
+      },
+    });
+  }
+
+  async positionOf(producer: string): Promise<string | undefined> {
+    return (await this.#segments.follow()).producer(producer)?.position;
+  }
+
+  async *read(
+    from: TopicPartition & { offset: number },
+    signal: AbortSignal,
+  ): AsyncGenerator<readonly LogRecord[], void, undefined> {
+    const ended = AbortSignal.any([signal, this.#closing.signal]);
+    const { cleanup } = this.#topicOf(await this.#segments.follow(), from);
+    let next = from.offset;
+    while (!ended.aborted) {
+      const seen = this.#bell.count(idOf(from));
+      const current = await this.#segments.follow();
+      const { end } = current.end(from);
+      if (next > end || (next < this.#start(from) && cleanup === 'delete')) {
+        const { topic, partition } = from;
+        const start = this.#start(from);
+        throw new MillraceError('offset_out_of_range', {
+          topic,
+          partition,
+          offset: next,
+          start,
+          end,
+        });
+      }
+      const records = next === end ? [] : this.#recordsFrom(from, next);
+      const last = records.at(-1);
+      if (last === undefined) {
+        await this.#bell.heard(idOf(from), seen, ended);
+      } else {
+        next = last.offset + 1;
+        yield records;
+      }
+    }
+  }
+
+  async offsets(partition: TopicPartition): Promise<Readonly<{ start: number; end: number }>> {
+    const current = await this.#segments.follow();
+    const { cleanup } = this.#topicOf(current, partition);
+    const start = cleanup === 'delete' ? this.#start(partition) : 0;
+    return { start, end: current.end(partition).end };
+  }
+
+  async offsetAt(partition: TopicPartition, timestampMs: number): Promise<number> {
+    const current = await this.#segments.follow();
+    const { cleanup } = this.#topicOf(current, partition);
+    let next = cleanup === 'delete' ? this.#start(partition) : 0;
+    for (const segment of this.#segments.all) {
+      const { end, latestMs } = segment.end(partition);
+      if (latestMs >= timestampMs) {
+        const isKept = cleanup === 'compact' && segment === this.#segments.oldest;
+        if (!isKept) next = Math.max(next, segment.firstAt(partition, timestampMs));
+        break;
+      }
+      next = Math.max(next, end);
+    }
+    const { end } = current.end(partition);
+    while (next < end) {
+      const records = this.#recordsFrom(partition, next);
+      const found = records.find((record) => record.timestampMs >= timestampMs);
+      if (found !== undefined) return found.offset;
+      next = (records.at(-1)?.offset ?? end) + 1;
+    }
+    return end;
+  }
+
+  async *join(
+    group: string,
+    topics: readonly string[],
+    signal: AbortSignal,
+  ): AsyncGenerator<Assignment, void, undefined> {
+    const current = await this.#segments.follow();
+    const partitions = topics.flatMap((topic) =>
+      partitionsOf(this.#topicOf(current, { topic, partition: 0 })),
+    );
+    yield* this.#groups.join(group, partitions, AbortSignal.any([signal, this.#closing.signal]));
+  }
+
+  async sizeBytes(): Promise<number> {
+    await this.#segments.follow();
+    return this.#segments.sizeBytes();
+  }
+
+  /**
+   * Closes the current segment when it is due, then removes segments by age and by size. Returns
+   * how many were removed. To be called now and then: a log that nobody writes to ages too.
+   */
+  async applyRetention(): Promise<number> {
+    await this.#segments.follow();
+    if (this.#segments.rollIsDue) await this.#segments.roll();
+    const removed = await this.#segments.removeExpired();
+    if (removed > 0) this.#bell.ring(ROWS_CHANGED);
+    return removed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing.abort();
+    await this.#following;
+    await this.#writer.idle();
+    await this.#segments[Symbol.asyncDispose]();
+    this.#bell[Symbol.dispose]();
+  }
+
+  /** Records at or after `next`, which is before the end; none when the rest was compacted away. */
+  #recordsFrom(partition: TopicPartition, next: number): LogRecord[] {
+    const { all, oldest } = this.#segments;
+    const holding = all.findLastIndex((segment) => segment.base(partition) <= next);
+    if (holding < 0) {
+      const kept = oldest.kept(partition, next);
+      if (kept.length > 0) return kept;
+    }
+    for (const segment of all.slice(Math.max(0, holding))) {
+      const records = segment.blocks(partition, next);
+      if (records.length > 0) return records;
+    }
+    return [];
+  }
+
+  #start(partition: TopicPartition): number {
+    return this.#segments.oldest.base(partition);
+  }
+
+  #topicOf(segment: LogSegment, { topic, partition }: TopicPartition): TopicDeclaration {
+    // Topics are never removed or changed, so what was found once stays true.
+    const declaration = this.#topics.get(topic) ?? segment.topic(topic);
+    if (declaration === undefined || partition < 0 || partition >= declaration.partitions) {
+      throw new MillraceError('topic_missing', { topic, partition });
+    }
+    this.#topics.set(topic, declaration);
+    return declaration;
+  }
+
+  #refuseMissing(segment: LogSegment, blocks: readonly RecordBlock[]): void {
+    try {
+      for (const block of blocks) this.#topicOf(segment, block);
+    } catch (error) {
+      throw new Refusal(error);
+    }
+  }
+
+  async #followRemovals(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      const seen = this.#bell.count(ROWS_CHANGED);
+      await this.#segments.closeRemoved();
+      await this.#bell.heard(ROWS_CHANGED, seen, signal, true);
+    }
+  }
+}
+
+function idOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
