@@ -16,7 +16,7 @@ export type Findings = Readonly<{
   slot: (Slot & Readonly<{ reader: string }>) | undefined;
 }>;
 
-export type ServerFindings = Readonly<{
+type ServerFindings = Readonly<{
   /** Such as 180004. */
   version: number;
   isStandby: boolean;
@@ -33,7 +33,7 @@ export type ServerFindings = Readonly<{
   walSenderTimeoutMs: number;
 }>;
 
-export type RoleFindings = Readonly<{
+type RoleFindings = Readonly<{
   name: string;
   database: string;
   isSuperuser: boolean;

@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MillraceError } from '../../domain/errors.ts';
 import { runProgram } from '../../lib/run-program.ts';
@@ -7,6 +7,9 @@ import { SERVER_ENVIRONMENT } from './embedded-binaries.ts';
 import type { Binaries } from './embedded-binaries.ts';
 import { namingFailures } from './embedded-cluster-file.ts';
 import type { Cluster } from './embedded-cluster.ts';
+
+const WORK = 'initdb-';
+const LAST_WORDS = 8;
 
 /** Defaults that a user may change in postgresql.conf or by ALTER SYSTEM. */
 const CHANGEABLE = [
@@ -26,11 +29,10 @@ export async function createData(
   signal: AbortSignal,
 ): Promise<void> {
   const { home, account, file } = cluster;
-  const work = join(home, 'initdb');
+  // A name of its own: initdb outlives us when we are killed, and two must not write to one folder.
+  const work = await namingFailures(home, () => mkdtemp(join(home, WORK)));
   const passwordFile = join(work, 'password');
   await namingFailures(home, async () => {
-    await rm(work, { recursive: true, force: true });
-    await mkdir(work, { mode: 0o700 });
     await giveTo(account, work);
     await writeFile(passwordFile, file.password, { mode: 0o600 });
     await giveTo(account, passwordFile);
@@ -57,11 +59,20 @@ export async function createData(
     throw new MillraceError('embedded_postgres_failed', {
       program: 'initdb',
       code,
-      said: output.trim(),
+      said: output.trimEnd().split('\n').slice(-LAST_WORDS),
     });
   }
   await rename(join(work, 'data'), cluster.data);
   await rm(work, { recursive: true, force: true });
+}
+
+/** Removes what first starts that were killed have left; an initdb that still runs there fails, and ends. */
+export async function removeHalves(home: string): Promise<void> {
+  for (const name of await readdir(home)) {
+    if (!name.startsWith(WORK)) continue;
+    // It may be writing there at this moment; then the next start removes the rest.
+    await rm(join(home, name), { recursive: true, force: true }).catch(() => undefined);
+  }
 }
 
 function lastLine(text: string): string {

@@ -245,10 +245,10 @@ describe('EmbeddedPostgres', () => {
     const onProgress = (): unknown => setTimeout(() => cut.abort(), 100);
     await assert.rejects(start({ dataDir: half, onProgress }, cut.signal), { name: 'AbortError' });
     assert.equal(existsSync(join(half, 'data')), false);
-    mkdirSync(join(half, 'initdb', 'data'), { recursive: true });
+    mkdirSync(join(half, 'initdb-left', 'data'), { recursive: true });
     await using server = await start({ dataDir: half });
     await query(server.connection, 'SELECT');
-    assert.equal(existsSync(join(half, 'initdb')), false);
+    assert.deepEqual(readdirSync(half), ['data', 'postgres.json', 'socket']);
   });
 
   test(

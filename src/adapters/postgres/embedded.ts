@@ -17,7 +17,7 @@ import {
   removeCluster,
 } from './embedded-cluster.ts';
 import type { Cluster } from './embedded-cluster.ts';
-import { createData } from './embedded-initdb.ts';
+import { createData, removeHalves } from './embedded-initdb.ts';
 import { Postmaster, failureToStart } from './embedded-postmaster.ts';
 import type { PostmasterOptions } from './embedded-postmaster.ts';
 import { endServersOn } from './embedded-processes.ts';
@@ -90,6 +90,7 @@ export class EmbeddedPostgres implements AsyncDisposable {
         expected: `PostgreSQL ${binaries.major}`,
       });
     }
+    await removeHalves(cluster.home);
     if (found === undefined) {
       options.onProgress?.('creating the database');
       await createData(cluster, binaries, signal);
