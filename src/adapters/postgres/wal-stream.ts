@@ -28,8 +28,8 @@ import {
   KEEPALIVE,
   queryMessage,
   READY_FOR_QUERY,
-  statusMessage,
 } from './wal-stream-messages.ts';
+import { StatusReporter } from './wal-stream-status.ts';
 
 export type FollowOptions = Readonly<{
   slot: string;
@@ -48,7 +48,6 @@ const TUNING = {
    */
   littleBytes: 16 * 1024,
   restMs: 1,
-  minConfirmIntervalMs: 100,
   maxStatusIntervalMs: 10_000,
   /**
    * A server that is asked for a sign of life with each status, and gives none for so long, is
@@ -88,16 +87,16 @@ export class PostgresWalStream implements WalStream {
   readonly #letGo: (() => void)[] = [];
   #released: (() => void) | undefined;
 
-  #confirmed = 0n as Lsn;
-  #confirmedToServer = 0n as Lsn;
-  #lastStatusAtMs = -Infinity;
-  #confirmTimer: NodeJS.Timeout | undefined;
+  readonly #status: StatusReporter;
   #statusTimer: NodeJS.Timeout | undefined;
 
   private constructor(facts: ConnectionFacts, socket: Duplex, slot: string) {
     this.#facts = facts;
     this.#socket = socket;
     this.#slot = slot;
+    this.#status = new StatusReporter((message) => {
+      if (socket.writable) socket.write(message);
+    });
   }
 
   /** Fails with `slot_in_use`, `slot_missing`, `slot_lost`, or as a connection does. */
@@ -146,12 +145,7 @@ export class PostgresWalStream implements WalStream {
   }
 
   confirm(upTo: Lsn): void {
-    if (upTo <= this.#confirmed) return;
-    this.#confirmed = upTo;
-    if (this.#confirmTimer !== undefined) return;
-    const waitMs = this.#lastStatusAtMs + TUNING.minConfirmIntervalMs - performance.now();
-    if (waitMs <= 0) this.#sendStatus();
-    else this.#confirmTimer = setTimeout(() => this.#sendStatus(), waitMs);
+    this.#status.confirm(upTo);
   }
 
   /** Tells the server what was confirmed last, and lets it release the slot before it returns. */
@@ -283,7 +277,7 @@ export class PostgresWalStream implements WalStream {
       this.#isFull = false;
       if (!this.#isResting) this.#socket.resume();
     }
-    if (isReplyWanted) this.#sendStatus();
+    if (isReplyWanted) this.#status.report();
     return count;
   }
 
@@ -364,30 +358,18 @@ export class PostgresWalStream implements WalStream {
         const said = `nothing for ${TUNING.maxSilenceMs / 1000} s`;
         this.#fail(new MillraceError('source_unreachable', { slot: this.#slot, said }));
       }
-      this.#sendStatus(true);
+      this.#status.report(true);
     }, everyMs);
-    this.#sendStatus();
-  }
-
-  #sendStatus(isReplyWanted = false): void {
-    clearTimeout(this.#confirmTimer);
-    this.#confirmTimer = undefined;
-    if (this.#closed !== undefined || this.#failure !== undefined) return;
-    this.#lastStatusAtMs = performance.now();
-    this.#confirmedToServer = this.#confirmed;
-    this.#socket.write(statusMessage(this.#confirmed, isReplyWanted));
+    this.#status.report();
   }
 
   async #close(): Promise<void> {
     clearImmediate(this.#arrivalCheck);
     clearTimeout(this.#restTimer);
-    clearTimeout(this.#confirmTimer);
     clearInterval(this.#statusTimer);
     for (const letGo of this.#letGo) letGo();
+    this.#status.end();
     if (this.#hasStarted && this.#failure === undefined) {
-      if (this.#confirmed > this.#confirmedToServer) {
-        this.#socket.write(statusMessage(this.#confirmed, false));
-      }
       const released = new Promise<void>((resolve) => {
         this.#released = resolve;
       });
