@@ -139,7 +139,7 @@ export class CaptureSession {
     const { source, config, clock, report, tables, onState } = this.#parts;
     // The intent comes first: after a crash, a slot of this name is known to be ours.
     await this.#appender.drain();
-    await using slot = await source.createSlot(config.slot);
+    await using slot = await source.createSlot(config.slot, { signal });
     const { consistentPoint, snapshot } = slot;
     this.#position = { ...this.#position, end: consistentPoint };
     const tasks = await this.#copyTasks();

@@ -2,6 +2,9 @@ import { MillraceError } from '../domain/errors.ts';
 import { CONNECTOR_OPTIONS, optionProblem, REQUIRED_OPTIONS } from './connector-options.ts';
 import { TableFilter } from './table-filter.ts';
 
+/** As libpq knows them. */
+type SslMode = 'disable' | 'allow' | 'prefer' | 'require' | 'verify-ca' | 'verify-full';
+
 /** A connector's configuration, parsed: all that capture needs to know. */
 export type ConnectorConfig = Readonly<{
   /** Of the connector. */
@@ -12,7 +15,7 @@ export type ConnectorConfig = Readonly<{
     user: string;
     password: string;
     database: string;
-    sslmode?: string;
+    sslmode?: SslMode;
     sslrootcert?: string;
   }>;
   topicPrefix: string;
@@ -79,7 +82,8 @@ function build(
       );
     return value;
   };
-  const sslmode = options.get('database.sslmode');
+  // One of them, or it is among the problems.
+  const sslmode = options.get('database.sslmode') as SslMode | undefined;
   const sslrootcert = options.get('database.sslrootcert');
   const slot = text('slot.name', 'debezium');
   if (!/^[a-z0-9_]{1,63}$/.test(slot))

@@ -112,7 +112,8 @@ export interface ChangeSource extends AsyncDisposable {
   slot(name: string): Promise<Slot | undefined>;
   /**
    * Creates a logical slot for pgoutput and exports the snapshot of its consistent point. The snapshot is
-   * usable until disposed; so is the slot's connection. Waits for the transactions that run now;
+   * usable until disposed; so is the slot's connection. Waits for every transaction that runs now; an
+   * abort ends the wait and leaves no slot. Waits for the transactions that run now;
    * an abort ends the wait, rejects with the signal's reason, and leaves no slot behind.
    */
   createSlot(
