@@ -198,6 +198,15 @@ describe('PostgresSource', { timeout: 60_000 }, () => {
     assert.ok(ours.every((body, i) => body.equals(must(theirs[i], 'they are as many'))));
   });
 
+  test('tells where the log stands without the header of a page that has no record yet', async () => {
+    const [row] = await source.query(
+      `SELECT setting FROM pg_settings WHERE name = 'wal_segment_size'`,
+    );
+    await source.query('SELECT pg_logical_emit_message(true, $1, $1)', ['fill']);
+    await source.query('SELECT pg_switch_wal()');
+    assert.equal((await source.walInsertLsn()) % BigInt(row?.['setting'] ?? ''), 0n);
+  });
+
   test('keeps the connection while its reader takes longer than wal_sender_timeout', async () => {
     await source.query(`
       CREATE TABLE slow (id integer, filler text);

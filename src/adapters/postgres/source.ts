@@ -127,8 +127,14 @@ export class PostgresSource implements ChangeSource {
   }
 
   async walInsertLsn(): Promise<Lsn> {
-    const [row] = await this.query('SELECT pg_current_wal_insert_lsn() AS lsn');
-    return parseLsn(must(row?.['lsn'], 'a server that takes writes has an insert position'));
+    const [row] = await this.query(
+      `SELECT pg_current_wal_insert_lsn() AS lsn,
+          max(setting) FILTER (WHERE name = 'wal_block_size') AS block,
+          max(setting) FILTER (WHERE name = 'wal_segment_size') AS segment
+        FROM pg_settings`,
+    );
+    const value = (name: string) => must(row?.[name], `the query gives ${name}`);
+    return recordsEnd(parseLsn(value('lsn')), BigInt(value('block')), BigInt(value('segment')));
   }
 
   async follow(options: FollowOptions, signal: AbortSignal): Promise<PostgresWalStream> {
@@ -201,4 +207,18 @@ export class PostgresSource implements ChangeSource {
       signal?.removeEventListener('abort', cancel);
     }
   }
+}
+
+const PAGE_HEADER_BYTES = 24n;
+const SEGMENT_HEADER_BYTES = 40n;
+
+/**
+ * Where the last record ends. When that is the end of a page, the insert position already lies
+ * behind the next page's header, and a stream that waits to pass it waits for the next write.
+ */
+function recordsEnd(insert: Lsn, blockBytes: bigint, segmentBytes: bigint): Lsn {
+  const isSegmentStart = insert % segmentBytes === SEGMENT_HEADER_BYTES;
+  if (isSegmentStart) return (insert - SEGMENT_HEADER_BYTES) as Lsn;
+  const isPageStart = insert % blockBytes === PAGE_HEADER_BYTES;
+  return isPageStart ? ((insert - PAGE_HEADER_BYTES) as Lsn) : insert;
 }
