@@ -40,7 +40,7 @@ export class DataDirectory implements Disposable {
    * when another process keeps the lock, `data_dir_locked`, which names that process.
    */
   static async open(dir: string, what: string, waitMs = LOCK_WAIT_MS): Promise<DataDirectory> {
-    prepare(dir);
+    prepareDataDirectory(dir);
     const lock = await takeLock(dir, Date.now() + waitMs);
     writeFileSync(holderFile(dir), JSON.stringify({ pid: process.pid, what } satisfies Holder));
     return new DataDirectory(dir, lock);
@@ -77,7 +77,8 @@ export function lastHolder(dir: string): Holder | undefined {
   }
 }
 
-function prepare(dir: string): void {
+/** Creates what is missing and checks what is there, without the lock. */
+export function prepareDataDirectory(dir: string): void {
   try {
     const isNew = mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined;
     accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK);

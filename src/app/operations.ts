@@ -30,7 +30,7 @@ export type Operations = Readonly<{
   /** *Running.* Yields once when the connector rests, or works again. */
   'connector.pause': Operation<None, ConnectorStatus>;
   'connector.resume': Operation<None, ConnectorStatus>;
-  /** Where the source is, with what is needed to log in. *Running*, unless the server is the user's own. */
+  /** *Running.* Where the source is, with what is needed to log in. */
   source: Operation<None, SourceAddress>;
   /** *Running.* Yields as soon as the stop has begun; the process of `pid` ends within seconds. */
   stop: Operation<None, Readonly<{ pid: number }>>;

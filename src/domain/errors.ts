@@ -41,6 +41,16 @@ export const REMEDIES = {
     hint: 'This data directory was written by another version of Millrace: use that version, choose another --data-dir, or remove its data with `millrace reset`.',
   },
   not_running: { retry: 'never', exit: 69, hint: 'Start it with `millrace up`.' },
+  stop_timed_out: {
+    retry: 'never',
+    exit: 1,
+    hint: 'The process was told to stop and has not: see `millrace logs`; end it with kill -9, the next start recovers.',
+  },
+  worker_died: {
+    retry: 'auto',
+    exit: 1,
+    hint: 'A part ended unexpectedly and is started again; see `millrace logs` for the reason.',
+  },
   disk_full: {
     retry: 'auto',
     exit: 69,
@@ -107,6 +117,11 @@ export const REMEDIES = {
     retry: 'never',
     exit: 1,
     hint: 'The slot was confirmed further than this log reaches, so changes between are gone from the server: restore the newer log, or copy again with an empty data directory.',
+  },
+  reconcile_not_possible: {
+    retry: 'never',
+    exit: 69,
+    hint: 'Source and store cannot be compared now: try again when `millrace status` shows every part at work.',
   },
   // event log
   producer_fenced: {

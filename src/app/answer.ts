@@ -1,0 +1,117 @@
+import { MillraceError } from '../domain/errors.ts';
+import type { ConnectorStatus } from '../domain/status.ts';
+import { globMatcher, isGlob, literalPrefixOf } from '../lib/glob.ts';
+import type { Store } from '../ports/store.ts';
+import { consume } from './consume.ts';
+import { findDeadLetter, listDeadLetters, settleDeadLetters } from './dead-letter-operations.ts';
+import type { OperationContext, RunningParts } from './operation-context.ts';
+import type {
+  ArgumentsOf,
+  OperationName,
+  Operations,
+  ScanArguments,
+  StoreEntry,
+  ValueOf,
+} from './operations.ts';
+import { reconcile } from './reconcile.ts';
+import { readStatus, readTopics } from './status-report.ts';
+
+type Answer<Name extends OperationName> = (
+  args: ArgumentsOf<Name>,
+  context: OperationContext,
+  signal: AbortSignal,
+) => AsyncIterable<ValueOf<Name>>;
+
+/** How each operation is answered, in whichever process holds the files. */
+const ANSWERS: { readonly [Name in keyof Operations]: Answer<Name> } = {
+  status: (_, context) => once(() => readStatus(context)),
+  topics: (_, { log }) => readTopics(log),
+  consume: (args, { log }, signal) => consume(log, args, signal),
+  'store.get': ({ key }, { store, clock }) => once(() => entryOf(store, key, clock())),
+  'store.keys': (args, context, signal) => keys(args, context, signal),
+  'store.scan': (args, context, signal) => scan(args, context, signal),
+  'dlq.list': ({ processor }, { store }) => listDeadLetters(store, processor),
+  'dlq.show': ({ id }, { store }) => once(() => findDeadLetter(store, id)),
+  'dlq.replay': (target, context, signal) =>
+    once(() => settleDeadLetters('replay', target, context, runningIn(context), signal)),
+  'dlq.drop': (target, context, signal) =>
+    once(() => settleDeadLetters('drop', target, context, runningIn(context), signal)),
+  reconcile: (_, context, signal) => reconcile(context, runningIn(context), signal),
+  'connector.pause': (_, context, signal) => once(() => setPaused(true, context, signal)),
+  'connector.resume': (_, context, signal) => once(() => setPaused(false, context, signal)),
+  source: (_, context) => once(async () => runningIn(context).source),
+  stop: (_, context) =>
+    once(async () => {
+      const { pid, stop } = runningIn(context);
+      stop();
+      return { pid };
+    }),
+};
+
+/** Answers an operation that came by its name; `usage` when there is none of that name. */
+export function answerOperation(
+  name: string,
+  args: unknown,
+  context: OperationContext,
+  signal: AbortSignal,
+): AsyncIterable<unknown> {
+  if (!Object.hasOwn(ANSWERS, name))
+    throw new MillraceError('usage', { expected: Object.keys(ANSWERS).join(', '), found: name });
+  // Both sides are this program; a socket of another version is met by the check of the format.
+  const answer = ANSWERS[name as OperationName] as unknown as Answer<never>;
+  return answer((args ?? {}) as never, context, signal);
+}
+
+function runningIn({ running, dataDir }: OperationContext): RunningParts {
+  if (running === undefined) throw new MillraceError('not_running', { dir: dataDir });
+  return running;
+}
+
+async function* once<T>(answer: () => Promise<T>): AsyncGenerator<T, void> {
+  yield await answer();
+}
+
+async function* keys(
+  { pattern, limit = Infinity }: ScanArguments,
+  { store, clock }: OperationContext,
+  signal: AbortSignal,
+): AsyncGenerator<{ key: string }, void> {
+  const isWanted = isGlob(pattern) ? globMatcher(pattern) : () => true;
+  let left = limit;
+  for await (const key of store.keys(literalPrefixOf(pattern), clock())) {
+    if (signal.aborted || left <= 0) return;
+    if (!isWanted(key)) continue;
+    yield { key };
+    left -= 1;
+  }
+}
+
+async function* scan(
+  args: ScanArguments,
+  context: OperationContext,
+  signal: AbortSignal,
+): AsyncGenerator<StoreEntry, void> {
+  for await (const { key } of keys(args, context, signal)) {
+    const entry = await entryOf(context.store, key, context.clock());
+    // Gone since its key was listed.
+    if (entry.type !== 'absent') yield entry;
+  }
+}
+
+async function entryOf(store: Store, key: string, nowMs: number): Promise<StoreEntry> {
+  const found = await store.get(key, nowMs);
+  return found === undefined ? { key, type: 'absent' } : { key, ...found };
+}
+
+async function setPaused(
+  isPaused: boolean,
+  context: OperationContext,
+  signal: AbortSignal,
+): Promise<ConnectorStatus> {
+  const { commands, connector } = runningIn(context);
+  await commands.send({ do: isPaused ? 'pause' : 'resume', connector });
+  return context.statuses.until(() => {
+    const status = context.statuses.connector;
+    return status !== undefined && (status.state === 'paused') === isPaused ? status : undefined;
+  }, signal);
+}

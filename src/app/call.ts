@@ -1,0 +1,89 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { MillraceError } from '../domain/errors.ts';
+import { Bell } from '../lib/bell.ts';
+import { answerOperation } from './answer.ts';
+import { readConfig } from './config.ts';
+import { openLog, openStore } from './compose.ts';
+import { askControlSocket } from './control-socket.ts';
+import { DataDirectory } from './data-directory.ts';
+import type { OperationContext } from './operation-context.ts';
+import type { ArgumentsOf, OperationName, ValueOf } from './operations.ts';
+import { StatusBoard } from './status-board.ts';
+
+const LOOK_EVERY_MS = 25;
+const STOP_PATIENCE_MS = 30_000;
+
+/**
+ * Asks the Millrace that runs on `dataDir`; when none does, takes the lock for as long as the
+ * answer takes, and answers from the files. Ends early, without an error, when `signal` aborts.
+ */
+export async function* callOperation<Name extends OperationName>(
+  dataDir: string,
+  name: Name,
+  args: ArgumentsOf<Name>,
+  signal: AbortSignal,
+): AsyncGenerator<ValueOf<Name>, void> {
+  try {
+    let isAnswered = false;
+    try {
+      for await (const value of askControlSocket(dataDir, name, args, signal)) {
+        isAnswered = true;
+        if (name === 'stop') await untilEnded((value as ValueOf<'stop'>).pid, signal);
+        yield value as ValueOf<Name>;
+      }
+      return;
+    } catch (error) {
+      const isAlone = error instanceof MillraceError && error.code === 'not_running';
+      if (!isAlone || isAnswered) throw error;
+    }
+    yield* answerFromFiles(dataDir, name, args, signal);
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+async function* answerFromFiles<Name extends OperationName>(
+  dataDir: string,
+  name: Name,
+  args: ArgumentsOf<Name>,
+  signal: AbortSignal,
+): AsyncGenerator<ValueOf<Name>, void> {
+  // To look is no reason to create: a mistyped --data-dir shows as what it is.
+  if (!existsSync(join(dataDir, 'format')))
+    throw new MillraceError('not_running', { dir: dataDir, found: 'no data there' });
+  using _held = await DataDirectory.open(dataDir, name);
+  const { retention } = readConfig({});
+  await using log = await openLog({ dataDir, wake: Bell.memory(), retention });
+  await using store = await openStore(dataDir);
+  const statuses = new StatusBoard(log);
+  await statuses.load();
+  const context: OperationContext = {
+    dataDir,
+    log,
+    store,
+    statuses,
+    clock: Date.now,
+    running: undefined,
+  };
+  yield* answerOperation(name, args, context, signal) as AsyncIterable<ValueOf<Name>>;
+}
+
+async function untilEnded(pid: number, signal: AbortSignal): Promise<void> {
+  const deadlineMs = Date.now() + STOP_PATIENCE_MS;
+  while (isAlive(pid)) {
+    if (Date.now() > deadlineMs)
+      throw new MillraceError('stop_timed_out', { pid, waitedMs: STOP_PATIENCE_MS });
+    await wait(LOOK_EVERY_MS, undefined, { signal });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

@@ -1,0 +1,39 @@
+import { randomUUID } from 'node:crypto';
+import type { Command } from '../domain/command.ts';
+import { blocksOf } from '../domain/record-block.ts';
+import type { EventLog, Producer } from '../ports/event-log.ts';
+import { COMMANDS } from './topics.ts';
+
+type WithoutStamp<T> = T extends unknown ? Omit<T, 'id' | 'atMs'> : never;
+
+/** Puts commands into the log, where running parts read them. One at a time, in the order called. */
+export class CommandSender {
+  readonly #log: EventLog;
+  readonly #clock: () => number;
+  #producer: Promise<Producer> | undefined;
+
+  constructor(log: EventLog, clock: () => number) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  /** Resolves when the command is durable; that it was obeyed shows in the part's status. */
+  async send(asked: WithoutStamp<Command>): Promise<void> {
+    const command = { id: randomUUID(), atMs: this.#clock(), ...asked } as Command;
+    const record = {
+      timestampMs: command.atMs,
+      key: Buffer.from(command.id),
+      value: Buffer.from(JSON.stringify(command)),
+      headers: [],
+    };
+    this.#producer ??= this.#log.openProducer('operator');
+    try {
+      const producer = await this.#producer;
+      await producer.append(blocksOf([{ topic: COMMANDS, partition: 0, record }]));
+    } catch (error) {
+      // After a rejection a producer takes no more; the next command opens another.
+      this.#producer = undefined;
+      throw error;
+    }
+  }
+}

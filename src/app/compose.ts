@@ -1,0 +1,95 @@
+import { LmdbEventLog } from '../adapters/lmdb/event-log.ts';
+import { LmdbStore } from '../adapters/lmdb/store.ts';
+import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
+import type { ConnectorConfig } from '../capture/connector-config.ts';
+import type { Status } from '../domain/status.ts';
+import { systemClock } from '../lib/clock.ts';
+import type { EventLog, TopicDeclaration } from '../ports/event-log.ts';
+import type { Store } from '../ports/store.ts';
+import { TaskRunner } from '../stream/task-runner.ts';
+import type { Config } from './config.ts';
+import { placesIn } from './data-directory.ts';
+import type { Pipeline } from './pipeline.ts';
+import { COMMANDS, deadLetterTopic, declaredTopics } from './topics.ts';
+
+/** Something that runs and tells how it is. */
+export type Part = Readonly<{
+  name: string;
+  run(signal: AbortSignal): Promise<void>;
+  status?(): Status | Promise<Status>;
+}>;
+
+/** The log of a data directory, which the caller holds; threads of one process share `wake`. */
+export function openLog({
+  dataDir,
+  wake,
+  retention,
+}: Readonly<{
+  dataDir: string;
+  wake: SharedArrayBuffer;
+  retention: Config['retention'];
+}>): Promise<LmdbEventLog> {
+  return LmdbEventLog.open({ dir: placesIn(dataDir).log, wake, retention });
+}
+
+export function openStore(dataDir: string): Promise<LmdbStore> {
+  return LmdbStore.open({ dir: placesIn(dataDir).store });
+}
+
+/** All topics that must be there before any part starts: ours, and those that processors read. */
+export function topicsOf(pipeline: Pipeline): TopicDeclaration[] {
+  const read = new Set(pipeline.processors.flatMap(({ topics }) => topics));
+  const partitions = partitionsOf(pipeline);
+  return [
+    ...declaredTopics(pipeline.processors.map(({ name }) => name)),
+    ...[...read].map(
+      (name) => ({ name, partitions: partitions(name), cleanup: 'delete' }) as const,
+    ),
+  ];
+}
+
+export function partitionsOf(pipeline: Pick<Pipeline, 'partitions'>): (topic: string) => number {
+  return (topic) => pipeline.partitions?.[topic] ?? 1;
+}
+
+/** The processors of a pipeline, each a part of its own, so that one that fails leaves the others alone. */
+export function composeProcessors(
+  pipeline: Pipeline,
+  log: EventLog,
+  store: Store,
+  onChange: () => void,
+): Part[] {
+  return pipeline.processors.map((processor) => {
+    const runner = new TaskRunner({
+      processor,
+      log,
+      store,
+      clock: systemClock,
+      commandTopic: COMMANDS,
+      deadLetterTopic: deadLetterTopic(processor.name),
+      onChange,
+    });
+    return {
+      name: `processor ${processor.name}`,
+      run: (signal) => runner.run(signal),
+      status: () => runner.status(),
+    };
+  });
+}
+
+/** Where the connector finds its source; the environment adds what its file leaves out. */
+export function connectionOf(config: ConnectorConfig, source: Config['source']): ConnectionFacts {
+  const fromEnvironment = source.kind === 'server' ? source.server : undefined;
+  const sslmode = config.database.sslmode as ConnectionFacts['sslmode'];
+  const { host, port, user, password, database, sslrootcert } = config.database;
+  const certificate = sslrootcert ?? fromEnvironment?.sslrootcert;
+  return {
+    host,
+    port,
+    user,
+    password,
+    database,
+    sslmode: sslmode ?? fromEnvironment?.sslmode ?? 'prefer',
+    ...(certificate === undefined ? {} : { sslrootcert: certificate }),
+  };
+}

@@ -1,0 +1,58 @@
+import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
+import { checkSource as checkServer, type Check } from '../adapters/postgres/doctor.ts';
+import type { ConnectorConfig } from '../capture/connector-config.ts';
+import { MillraceError } from '../domain/errors.ts';
+import { callOperation } from './call.ts';
+import { connectionOf } from './compose.ts';
+import { readConfig, type Environment } from './config.ts';
+import { connectorFileOf, loadPipeline, readConnector } from './load-pipeline.ts';
+
+/** One thing that capture needs of its source. */
+export type SourceCheck = Readonly<{
+  name: string;
+  ok: boolean;
+  found: string;
+  /** SQL, or an instruction; empty where nothing is wrong. */
+  mend: readonly string[];
+}>;
+
+/** Checks the user's server, or the embedded one while it runs. Changes nothing. */
+export async function* checkSource(
+  place: Readonly<{ dataDir: string; pipelineDir: string; env: Environment }>,
+  signal: AbortSignal,
+): AsyncGenerator<SourceCheck, void> {
+  const config = readConfig(place.env, { dataDir: place.dataDir });
+  const pipeline = await loadPipeline(place.pipelineDir);
+  const server =
+    config.source.kind === 'server' ? config.source.server : await embeddedServer(place, signal);
+  const file = connectorFileOf(pipeline, place.pipelineDir);
+  const connector = readConnector(file, place.env, server);
+  const checks = await checkServer(connectionOf(connector, config.source), connector);
+  for (const { name, ok, found, fix } of checks)
+    yield { name, ok: ok !== false, found, mend: ok === true || fix === undefined ? [] : [fix] };
+}
+
+/** Throws `source_not_ready` that lists all that is missing, as found. */
+export async function refuseUnready(
+  connection: ConnectionFacts,
+  connector: ConnectorConfig,
+): Promise<void> {
+  const missing = (await checkServer(connection, connector)).filter(({ ok }) => ok === false);
+  if (missing.length > 0)
+    throw new MillraceError('source_not_ready', { missing: missing.map(describe) });
+}
+
+function describe({ name, expected, found, fix }: Check): string {
+  return `${name}: expected ${expected}, found ${found}${fix === undefined ? '' : `; ${fix}`}`;
+}
+
+async function embeddedServer(
+  { dataDir }: { dataDir: string },
+  signal: AbortSignal,
+): Promise<ConnectionFacts> {
+  for await (const source of callOperation(dataDir, 'source', {}, signal)) {
+    const { host, port, database, user, password = '' } = source;
+    return { host, port, database, user, password };
+  }
+  throw new MillraceError('not_running', { dir: dataDir });
+}

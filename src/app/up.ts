@@ -1,0 +1,240 @@
+import { randomInt } from 'node:crypto';
+import type { LmdbEventLog } from '../adapters/lmdb/event-log.ts';
+import type { LmdbStore } from '../adapters/lmdb/store.ts';
+import { query } from '../adapters/postgres/client.ts';
+import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
+import { PostgresSource } from '../adapters/postgres/source.ts';
+import { Bell } from '../lib/bell.ts';
+import { systemClock } from '../lib/clock.ts';
+import { answerOperation } from './answer.ts';
+import { CommandSender } from './command-sender.ts';
+import { connectionOf, openLog, openStore, topicsOf, type Part } from './compose.ts';
+import { readConfig, type Config } from './config.ts';
+import { serveControlSocket } from './control-socket.ts';
+import { DataDirectory } from './data-directory.ts';
+import { EmbeddedServer } from './embedded-server.ts';
+import { GeneratorPart } from './generator-part.ts';
+import { housekeeping } from './housekeeping.ts';
+import type { UpEvent, UpOptions } from './launch.ts';
+import {
+  connectorFileOf,
+  loadPipeline,
+  readConnector,
+  schemaOf,
+  serverOf,
+} from './load-pipeline.ts';
+import { openLogger } from './logging.ts';
+import type { SourceAddress } from './operations.ts';
+import { PartFailures } from './part-failures.ts';
+import type { Pipeline } from './pipeline.ts';
+import { RateMeter } from './rate-meter.ts';
+import { runParts } from './run-parts.ts';
+import { runWorker } from './run-worker.ts';
+import { refuseUnready } from './source-check.ts';
+import { StatusBoard } from './status-board.ts';
+import { StatusPublisher } from './status-publisher.ts';
+import { partStateOf, type WorkerTask } from './worker-messages.ts';
+
+const TICK_MS = 1000;
+
+/**
+ * Runs everything in this process until `signal` aborts or an operator stops it: PostgreSQL
+ * (embedded or the user's), capture and processors in threads of their own, log, store, socket.
+ *
+ * Rejects when it cannot start. Once it is up, a part that fails is shown and started again
+ * where that helps, and the others go on. The end is in order: who writes first, the server last.
+ */
+export async function runUp(
+  options: UpOptions,
+  onEvent: (event: UpEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const startedAtMs = Date.now();
+  const config = readConfig(options.env, { dataDir: options.dataDir });
+  const { dataDir } = config;
+  const pipeline = await loadPipeline(options.pipelineDir);
+  const connectorFile = connectorFileOf(pipeline, options.pipelineDir);
+  // A faulty file ends the start before anything is created.
+  readConnector(connectorFile, options.env, serverOf(config.source));
+
+  await using stack = new AsyncDisposableStack();
+  stack.use(await DataDirectory.open(dataDir, 'up'));
+  const { logger } = stack.use(openLogger(dataDir, config.logLevel));
+  logger.info({ pid: process.pid, pipeline: pipeline.name }, 'starting');
+  const wake = Bell.memory();
+  const { embedded, log, store } = await openParts(stack, config, wake, onEvent, signal);
+  await log.createTopics(topicsOf(pipeline));
+  const server = embedded?.connection ?? serverOf(config.source);
+  const connector = readConnector(connectorFile, options.env, server);
+  const connection = connectionOf(connector, config.source);
+  if (embedded === undefined) await refuseUnready(connection, connector);
+  const isDemo = embedded !== undefined || options.demo;
+  if (isDemo) await applySchema(pipeline, options.pipelineDir, server);
+  signal.throwIfAborted();
+
+  const failures = new PartFailures(logger, onEvent, Date.now);
+  const stopping = new AbortController();
+  const background = (parts: readonly Part[], last: readonly Part[] = []): void => {
+    const stop = new AbortController();
+    const ended = runParts(
+      parts,
+      last,
+      (part, state) => failures.onState(part, partStateOf(state)),
+      stop.signal,
+    );
+    stack.defer(async () => {
+      stop.abort();
+      await ended;
+    });
+  };
+  const statuses = new StatusBoard(log);
+  await statuses.skip();
+  const rates = new RateMeter();
+  if (embedded !== undefined) background([embedded]);
+  background([
+    { name: 'statuses', run: (stop) => statuses.run(stop) },
+    housekeeping(log, store),
+    ticker(statuses, rates, failures, onEvent),
+  ]);
+  const task: Omit<WorkerTask, 'role'> = {
+    dataDir,
+    pipelineDir: options.pipelineDir,
+    retention: config.retention,
+    wake,
+    environment: options.env,
+    server,
+    source: config.source,
+    adoptSlot: options.adoptSlot,
+  };
+  for (const role of ['stream', 'capture'] as const) {
+    onEvent({ kind: 'starting', part: role });
+    background([
+      { name: role, run: (stop) => runWorker({ ...task, role }, failures.onState, stop) },
+    ]);
+  }
+  const { generate } = pipeline;
+  if (generate !== undefined && isDemo && options.generate) {
+    const seed = randomInt(2 ** 31);
+    const generator = new GeneratorPart(generate, server, { ...config.generator, seed });
+    background([generator], [new StatusPublisher('generator', log, [generator])]);
+  }
+  const source = addressOf(connection, embedded !== undefined);
+  const context = {
+    dataDir,
+    log,
+    store,
+    statuses,
+    clock: Date.now,
+    running: {
+      pid: process.pid,
+      startedAtMs,
+      pipeline,
+      connector: connector.name,
+      source,
+      openSource: () => PostgresSource.open(connection),
+      commands: new CommandSender(log, Date.now),
+      rates: () => ratesNow(statuses, rates),
+      failures: () => failures.list(),
+      stop: () => stopping.abort(),
+    },
+  };
+  stack.use(
+    await serveControlSocket(dataDir, (name, args, gone) =>
+      answerOperation(name, args, context, gone),
+    ),
+  );
+  const tookMs = Date.now() - startedAtMs;
+  logger.info({ tookMs }, 'ready');
+  onEvent({ kind: 'ready', urls: { postgres: source.url }, tookMs });
+  await untilAborted(AbortSignal.any([signal, stopping.signal]));
+  logger.info('stopping');
+  onEvent({ kind: 'stopping' });
+}
+
+/** Server, log and store at once; they take the time of the slowest. */
+async function openParts(
+  stack: AsyncDisposableStack,
+  { dataDir, source, retention }: Config,
+  wake: SharedArrayBuffer,
+  onEvent: (event: UpEvent) => void,
+  signal: AbortSignal,
+): Promise<{ embedded: EmbeddedServer | undefined; log: LmdbEventLog; store: LmdbStore }> {
+  if (source.kind === 'embedded') onEvent({ kind: 'starting', part: 'PostgreSQL' });
+  const results = await Promise.allSettled([
+    source.kind === 'embedded'
+      ? EmbeddedServer.start(dataDir, source, signal)
+      : Promise.resolve(undefined),
+    openLog({ dataDir, wake, retention }),
+    openStore(dataDir),
+  ] as const);
+  for (const result of results)
+    if (result.status === 'fulfilled' && result.value !== undefined) stack.use(result.value);
+  const [embedded, log, store] = results;
+  if (embedded.status === 'rejected') throw embedded.reason;
+  if (log.status === 'rejected') throw log.reason;
+  if (store.status === 'rejected') throw store.reason;
+  return { embedded: embedded.value, log: log.value, store: store.value };
+}
+
+async function applySchema(
+  pipeline: Pipeline,
+  pipelineDir: string,
+  server: ConnectionFacts,
+): Promise<void> {
+  const schema = schemaOf(pipeline, pipelineDir);
+  if (schema !== undefined) await query(server, schema);
+}
+
+function ticker(
+  statuses: StatusBoard,
+  rates: RateMeter,
+  failures: PartFailures,
+  onEvent: (event: UpEvent) => void,
+): Part {
+  return {
+    name: 'ticker',
+    async run(signal) {
+      while (!signal.aborted) {
+        await systemClock.sleep(TICK_MS, signal);
+        const { connector, processors, generator } = statuses;
+        if (connector !== undefined) rates.sample('', connector.atMs, connector.changes);
+        for (const { name, atMs, records } of processors) rates.sample(name, atMs, records);
+        failures.check(connector);
+        onEvent({
+          kind: 'tick',
+          processors,
+          ...ratesNow(statuses, rates),
+          ...(connector === undefined ? {} : { connector }),
+          ...(generator === undefined ? {} : { generator }),
+        });
+      }
+    },
+  };
+}
+
+/** The connector's rate has no name, as processors may have any. */
+function ratesNow({ processors }: StatusBoard, rates: RateMeter) {
+  return {
+    capturedPerSecond: rates.perSecond(''),
+    processedPerSecond: Object.fromEntries(
+      processors.map(({ name }) => [name, rates.perSecond(name)]),
+    ),
+  };
+}
+
+function addressOf(connection: ConnectionFacts, isEmbedded: boolean): SourceAddress {
+  const { host, port, database, user, password } = connection;
+  const url = new URL(`postgresql://${host.includes(':') ? `[${host}]` : host}:${port}`);
+  url.username = encodeURIComponent(user);
+  if (isEmbedded) url.password = encodeURIComponent(password);
+  url.pathname = encodeURIComponent(database);
+  const kind = isEmbedded ? 'embedded' : 'server';
+  return { kind, host, port, database, user, password, url: url.href };
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) =>
+    signal.addEventListener('abort', () => resolve(), { once: true }),
+  );
+}

@@ -1,0 +1,35 @@
+import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
+import type { Supervised } from '../lib/supervise.ts';
+import type { Config, Environment } from './config.ts';
+import { failureOf, type Failure } from './failure.ts';
+
+/** What a worker thread is given. */
+export type WorkerTask = Readonly<{
+  role: 'capture' | 'stream';
+  dataDir: string;
+  pipelineDir: string;
+  retention: Config['retention'];
+  wake: SharedArrayBuffer;
+  /** Fills in the connector's file. */
+  environment: Environment;
+  server: ConnectionFacts;
+  source: Config['source'];
+  adoptSlot: boolean;
+}>;
+
+/** What it tells; it is told only to stop, by any message. */
+export type WorkerMessage =
+  | Readonly<{ kind: 'part'; part: string; state: PartState }>
+  /** It could not start. */
+  | Readonly<{ kind: 'failed'; failure: Failure }>;
+
+/** As `Supervised`, with the failure in a form that travels. */
+export type PartState =
+  | Readonly<{ state: 'running' | 'stopped' }>
+  | Readonly<{ state: 'waiting' | 'failed'; failure: Failure }>;
+
+export function partStateOf(supervised: Supervised): PartState {
+  return 'error' in supervised
+    ? { state: supervised.state, failure: failureOf(supervised.error) }
+    : supervised;
+}

@@ -1,0 +1,54 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { must } from '../lib/must.ts';
+import { composeProcessors, connectionOf, openLog, openStore } from './compose.ts';
+import { ConnectorPart } from './connector-part.ts';
+import { failureOf } from './failure.ts';
+import { connectorFileOf, loadPipeline, readConnector } from './load-pipeline.ts';
+import { runParts } from './run-parts.ts';
+import { StatusPublisher } from './status-publisher.ts';
+import { partStateOf, type WorkerMessage, type WorkerTask } from './worker-messages.ts';
+
+/*
+ * The entry of a worker thread: runs one role until it is told to stop, then ends by itself. The
+ * log and the store are this thread's own objects on the process's files.
+ */
+const port = must(parentPort, 'this file is started as a worker');
+const stopping = new AbortController();
+port.once('message', () => stopping.abort());
+try {
+  await runRole(workerData as WorkerTask, stopping.signal);
+} catch (error) {
+  tell({ kind: 'failed', failure: failureOf(error) });
+} finally {
+  port.close();
+}
+
+async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
+  const pipeline = await loadPipeline(task.pipelineDir);
+  await using log = await openLog(task);
+  const onState = (part: string, state: Parameters<typeof partStateOf>[0]): void =>
+    tell({ kind: 'part', part, state: partStateOf(state) });
+  if (task.role === 'stream') {
+    await using store = await openStore(task.dataDir);
+    const parts = composeProcessors(pipeline, log, store, () => publisher.changed());
+    const publisher = new StatusPublisher(task.role, log, parts);
+    await runParts(parts, [publisher], onState, signal);
+  } else {
+    const file = connectorFileOf(pipeline, task.pipelineDir);
+    const config = readConnector(file, task.environment, task.server);
+    await using connector = new ConnectorPart({
+      log,
+      config,
+      connection: connectionOf(config, task.source),
+      partitions: pipeline.partitions ?? {},
+      adoptSlot: task.adoptSlot,
+      onChange: () => publisher.changed(),
+    });
+    const publisher = new StatusPublisher(task.role, log, [connector]);
+    await runParts([connector, connector.commands], [publisher], onState, signal);
+  }
+}
+
+function tell(message: WorkerMessage): void {
+  port.postMessage(message);
+}
