@@ -1,0 +1,32 @@
+/*
+ * npm run bench -- NAME [--json]: a headline number beside its peer's, from the same run.
+ * With --json the last line is one object { name, figures }.
+ */
+import { benchCapture } from './capture.ts';
+import { benchCopy } from './copy.ts';
+import { benchLatency } from './latency.ts';
+
+export type Figures = Readonly<Record<string, number>>;
+
+const BENCHES: Readonly<Record<string, () => Promise<Figures>>> = {
+  capture: benchCapture,
+  copy: benchCopy,
+  latency: benchLatency,
+};
+
+const [name = '', ...flags] = process.argv.slice(2);
+const bench = BENCHES[name];
+if (bench === undefined || flags.some((flag) => flag !== '--json')) {
+  console.error(`usage: npm run bench -- ${Object.keys(BENCHES).join('|')} [--json]`);
+  process.exit(2);
+}
+try {
+  const figures = await bench();
+  const width = Math.max(...Object.keys(figures).map((figure) => figure.length));
+  for (const [figure, value] of Object.entries(figures))
+    console.log(`${figure.padEnd(width)}  ${value.toLocaleString('en')}`);
+  if (flags.includes('--json')) console.log(JSON.stringify({ name, figures }));
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exit(1);
+}
