@@ -48,6 +48,7 @@ export class StreamFollower {
     const options = { slot, publication, from, messages: false };
     await using stream = await source.follow(options, signal);
     this.#stream = stream;
+    stream.confirm(from); // it stands in the log, or nothing before it is wanted
     const copying = this.#copyBeside(signal, onFailure);
     try {
       for await (const wal of stream.batches(signal)) {
