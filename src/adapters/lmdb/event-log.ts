@@ -22,8 +22,6 @@ export type LmdbEventLogOptions = Readonly<{
   retention: Retention;
   /** A segment is closed at this size; retention removes whole segments. */
   segmentBytes?: number;
-  /** The most that one segment can ever hold; address space, not memory. */
-  mapBytes?: number;
   now?: () => number;
 }>;
 
@@ -57,9 +55,10 @@ export class LmdbEventLog implements EventLog {
     wake,
     retention,
     segmentBytes = Math.ceil(retention.bytes / 8),
-    mapBytes = segmentBytes * 2 + (1 << 30),
     now = Date.now,
   }: LmdbEventLogOptions): Promise<LmdbEventLog> {
+    // Address space, not memory: so large that LMDB never has to map a growing file anew.
+    const mapBytes = segmentBytes * 2 + (1 << 30);
     const segments = await LogSegments.open({ dir, retention, segmentBytes, mapBytes, now });
     return new LmdbEventLog(segments, new Bell(wake));
   }
@@ -253,7 +252,12 @@ export class LmdbEventLog implements EventLog {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       const seen = this.#bell.count(ROWS_CHANGED);
-      await this.#segments.closeRemoved();
+      try {
+        await this.#segments.follow();
+        await this.#segments.closeRemoved();
+      } catch {
+        // A log that cannot be opened any more is reported to whoever reads or appends next.
+      }
       await this.#bell.heard(ROWS_CHANGED, seen, signal, true);
     }
   }

@@ -1,8 +1,11 @@
+import { closeSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 import { MillraceError } from '../../domain/errors.ts';
 
 export type LogKey = readonly (string | number)[];
 export type LogDatabase = RootDatabase<Buffer, (string | number)[]>;
+
+const TRIAL_BYTES = 1 << 20;
 
 type Handle = { readonly db: LogDatabase; users: number };
 
@@ -30,6 +33,8 @@ export function openEnvironment(file: string, mapBytes: number): LogDatabase {
       mapSize: mapBytes,
       overlappingSync: false,
       noMemInit: true,
+      // Its batches have a promise of their own, which nobody holds when a commit fails.
+      eventTurnBatching: false,
     });
     handles.set(file, { db, users: 1 });
     return db;
@@ -47,15 +52,41 @@ export async function closeEnvironment(file: string): Promise<void> {
   await handle.db.close();
 }
 
-/** LMDB reports by message alone. */
-export function asLogError(error: unknown, file: string): unknown {
+/** LMDB reports by message alone. `bytes`: what was to be written. */
+export function asLogError(error: unknown, file: string, bytes = 0): unknown {
   if (error instanceof MillraceError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  if (/No space left|MDB_MAP_FULL|Disk quota exceeded|File too large/.test(message)) {
+  if (
+    /No space left|MDB_MAP_FULL|Disk quota exceeded|File too large/.test(message) ||
+    (/Input\/output error/.test(message) && !hasRoomFor(file, bytes))
+  ) {
     return new MillraceError('disk_full', { file }, error);
   }
   if (/MDB_(INVALID|CORRUPTED|PAGE_NOTFOUND|VERSION_MISMATCH)/.test(message)) {
     return new MillraceError('log_corrupt', { file, found: message }, error);
   }
   return error;
+}
+
+/**
+ * Whether a file as long as this one could grow. LMDB calls it an input/output error when only the
+ * first part of a page's bytes found room, so a trial tells a full disk from a broken one.
+ */
+function hasRoomFor(file: string, bytes: number): boolean {
+  const trial = `${file}-trial`;
+  let descriptor: number | undefined;
+  try {
+    descriptor = openSync(trial, 'w');
+    const { size } = statSync(file);
+    const end = size + bytes + TRIAL_BYTES;
+    for (let at = size; at < end;) {
+      at += writeSync(descriptor, Buffer.alloc(Math.min(TRIAL_BYTES, end - at)), 0, undefined, at);
+    }
+    return true;
+  } catch {
+    return false;
+  } finally {
+    if (descriptor !== undefined) closeSync(descriptor);
+    rmSync(trial, { force: true });
+  }
 }

@@ -138,13 +138,13 @@ export class LogSegment {
   }
 
   /** Runs `body` as one transaction: it sees the newest state, and an error undoes all of it. */
-  async write<T>(body: () => T): Promise<T> {
+  async write<T>(body: () => T, bytes = 0): Promise<T> {
     try {
       return await this.#db.childTransaction(body);
     } catch (error) {
       // A failed commit carries its reason in a second promise.
       const reason = (error as { commitError?: Promise<unknown> }).commitError;
-      throw asLogError(await (reason?.catch((cause: unknown) => cause) ?? error), this.file);
+      throw asLogError(await (reason?.catch((cause: unknown) => cause) ?? error), this.file, bytes);
     }
   }
 

@@ -81,21 +81,9 @@ export class LogSegments implements AsyncDisposable {
       const current = this.current;
       current.refresh();
       if (current.sealed === undefined) return current;
-      const next = await LogSegment.open(
-        this.#options.dir,
-        current.number + 1,
-        this.#options.mapBytes,
-      );
-      if (this.current !== current) {
-        await next?.close();
-      } else if (next === undefined) {
-        throw new MillraceError('log_corrupt', {
-          file: LogSegment.fileOf(this.#options.dir, current.number + 1),
-          found: 'the file is missing',
-        });
-      } else {
-        this.#row.push(next);
-      }
+      const next = await this.#openAfter(current.number);
+      if (this.current === current) this.#row.push(next);
+      else await next.close();
     }
   }
 
@@ -155,6 +143,20 @@ export class LogSegments implements AsyncDisposable {
       this.#row.shift();
       await oldest.close();
     }
+  }
+
+  /** The next; or, when retention removed it while this thread slept, the first there is. */
+  async #openAfter(previous: number): Promise<LogSegment> {
+    const { dir, mapBytes } = this.#options;
+    const numbers = [previous + 1, ...segmentNumbers(dir).filter((each) => each > previous + 1)];
+    for (const number of numbers) {
+      const segment = await LogSegment.open(dir, number, mapBytes);
+      if (segment !== undefined) return segment;
+    }
+    throw new MillraceError('log_corrupt', {
+      file: LogSegment.fileOf(dir, previous + 1),
+      found: 'the file is missing',
+    });
   }
 
   sizeBytes(): number {

@@ -98,10 +98,12 @@ export class LogWriter {
   }
 
   async #transact(jobs: readonly Job[]): Promise<readonly Outcome[]> {
+    const bytes = jobs.reduce((sum, job) => sum + job.bytes, 0);
     for (;;) {
       const segment = await this.#segments.follow();
-      const outcomes = await segment.write(() =>
-        segment.sealed === undefined ? jobs.map((job) => attempt(job, segment)) : undefined,
+      const outcomes = await segment.write(
+        () => (segment.sealed ? undefined : jobs.map((job) => attempt(job, segment))),
+        bytes,
       );
       if (outcomes !== undefined) return outcomes;
     }
