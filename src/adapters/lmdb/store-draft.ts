@@ -158,6 +158,13 @@ function refuse(write: ServedWrite, found: ServedEntry | undefined): never {
     key: write.key,
     write: write.op,
     ...(write.op === 'add' && { amount: write.amount }),
-    found: found?.type === 'set' ? 'a set' : (found ?? 'nothing'),
+    found: describe(found),
   });
+}
+
+/** Without the value: facts are shown and logged. */
+function describe(entry: ServedEntry | undefined): string {
+  if (entry === undefined) return 'nothing';
+  if (entry.type === 'set') return 'a set';
+  return entry.expiresAtMs === undefined ? 'a string' : 'a string that expires';
 }

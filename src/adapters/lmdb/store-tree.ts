@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises';
 import { type Key, open, type RootDatabase } from 'lmdb';
 import { MillraceError } from '../../domain/errors.ts';
 
@@ -25,13 +26,27 @@ export type Page = Readonly<{
 export class StoreTree {
   readonly #dir: string;
   readonly #db: RootDatabase<string, Key>;
+  /**
+   * False after a commit that failed: lmdb-js then waits for its flush, which never comes, until
+   * another commit succeeds. The environment of such a one closes with the process.
+   */
+  #awaitsFlush = true;
 
   constructor(dir: string) {
     this.#dir = dir;
     try {
-      // A commit is visible before it is flushed, and its flush does not keep the next one waiting
-      // (overlappingSync, lmdb-js's default); after a power cut the last flushed commit counts.
-      this.#db = open<string, Key>({ path: dir, noSubdir: false, encoding: 'string', keyEncoder });
+      this.#db = open<string, Key>({
+        path: dir,
+        noSubdir: false,
+        encoding: 'string',
+        keyEncoder,
+        // A commit is visible before it is flushed, and its flush does not keep the next one
+        // waiting; after a power cut, the last flushed commit counts.
+        overlappingSync: true,
+        // Batches by event turn have a promise of their own, which nobody can catch when the disk
+        // is full. Transactions need no such batches.
+        eventTurnBatching: false,
+      });
     } catch (error) {
       throw openError(dir, error);
     }
@@ -76,20 +91,27 @@ export class StoreTree {
       remove: (key) => void this.#db.remove(key),
     };
     try {
-      return await this.#db.childTransaction(() => change(writer));
+      const result = await this.#db.childTransaction(() => change(writer));
+      this.#awaitsFlush = true;
+      return result;
     } catch (error) {
       throw await this.#writeError(error);
     }
   }
 
+  /** Waits for what is being written and flushed. */
   async close(): Promise<void> {
-    await this.#db.close();
+    const closed = this.#db.close();
+    if (this.#awaitsFlush) await closed;
   }
 
   async #writeError(error: unknown): Promise<unknown> {
     if (error instanceof MillraceError) return error;
     const cause = await commitErrorOf(error);
-    return isDiskFull(cause) ? new MillraceError('disk_full', { dir: this.#dir }, cause) : cause;
+    if (cause !== error) this.#awaitsFlush = false;
+    // LMDB takes a write that was cut short for an I/O error: what remains free tells.
+    const isFull = isDiskFull(cause) || (lmdbCode(cause) === EIO && (await hasNoSpace(this.#dir)));
+    return isFull ? new MillraceError('disk_full', { dir: this.#dir }, cause) : cause;
   }
 }
 
@@ -134,6 +156,12 @@ async function commitErrorOf(error: unknown): Promise<unknown> {
   }
 }
 
+async function hasNoSpace(dir: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(dir);
+  return bavail * bsize < 1 << 20;
+}
+
+const EIO = 5;
 const ENOSPC = 28;
 const EDQUOT = 122;
 const MDB_MAP_FULL = -30792;

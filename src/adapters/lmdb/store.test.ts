@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -178,6 +178,42 @@ describe('LmdbStore', () => {
     };
     const settled = await rounds(50);
     assert.ok((await rounds(150)) < 3 * settled);
+  });
+
+  test('commits nothing when the disk is full, and goes on when there is room', async (t) => {
+    const mount = await temporaryFolder();
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount], { stdio: 'ignore' });
+    } catch {
+      t.skip('may not mount a small file system here');
+      return;
+    }
+    t.after(() => execFileSync('umount', ['--lazy', mount]));
+    t.mock.method(console, 'error', () => {}); // lmdb-js prints the reason, too.
+    await using store = await LmdbStore.open({ dir: join(mount, 'store') });
+    let commits = 0;
+    const fill = async () => {
+      for (; commits < 10_000; commits++) {
+        await store.commit({
+          ...nothing,
+          task: 'a',
+          from: commits === 0 ? {} : { t: commits },
+          to: { t: commits + 1 },
+          state: [[`row:${commits}`, 'x'.repeat(20_000)]],
+          served: [{ op: 'add', key: 'sum', amount: '1' }],
+        });
+      }
+    };
+    for (const size of ['2m', '3m']) {
+      await assert.rejects(fill(), failure('disk_full'));
+      await assert.rejects(fill(), failure('disk_full'));
+      assert.deepEqual(await store.offsets('a'), { t: commits });
+      assert.deepEqual(await store.get('sum', 0), { type: 'string', value: String(commits) });
+      assert.equal((await Array.fromAsync(store.range('a', 'row:'))).length, commits);
+      execFileSync('mount', ['-o', `remount,size=${size}`, mount]);
+    }
+    await store.commit({ ...nothing, task: 'a', from: { t: commits }, to: { t: 0 } });
+    assert.deepEqual(await store.offsets('a'), { t: 0 });
   });
 
   test('refuses the data of another version, and a folder that it cannot use', async () => {

@@ -206,6 +206,13 @@ function refuse(write: ServedWrite, found: Served | undefined): never {
     key: write.key,
     write: write.op,
     ...(write.op === 'add' && { amount: write.amount }),
-    found: found instanceof Set ? 'a set' : (found ?? 'nothing'),
+    found: describe(found),
   });
+}
+
+/** Without the value: facts are shown and logged. */
+function describe(served: Served | undefined): string {
+  if (served === undefined) return 'nothing';
+  if (served instanceof Set) return 'a set';
+  return served.expiresAtMs === undefined ? 'a string' : 'a string that expires';
 }

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { MillraceError } from '../../domain/errors.ts';
+import type { Commit, OutgoingRecord, ServedWrite, Store } from '../../ports/store.ts';
+import { MemoryStore } from '../memory/store.ts';
+import { LmdbStore } from './store.ts';
+
+const KEYS = ['', 'a', 'a:', 'a:1', 'a:😀', 'a:\uffee', 'b'];
+const TASKS = ['p/t-0', 'p/t-01'];
+const NOW = 100;
+
+const record = <T>(parts: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
+  fc.record<T>(parts, { noNullPrototype: true });
+const key = fc.constantFrom(...KEYS);
+const task = fc.constantFrom(...TASKS);
+const value = fc.string({ maxLength: 8 });
+
+const servedWrite: fc.Arbitrary<ServedWrite> = fc.oneof(
+  record({ op: fc.constant('put' as const), key, value }),
+  record({
+    op: fc.constant('put' as const),
+    key,
+    value,
+    expiresAtMs: fc.integer({ min: NOW - 5, max: NOW + 5 }),
+  }),
+  record({ op: fc.constant('delete' as const), key }),
+  record({ op: fc.constant('add' as const), key, amount: fc.constantFrom('1', '-0.5', '1e3') }),
+  record({ op: fc.constant('setAdd' as const), key, member: key }),
+  record({ op: fc.constant('setRemove' as const), key, member: key }),
+);
+
+const outgoing: fc.Arbitrary<OutgoingRecord> = record({
+  topic: value,
+  partition: fc.nat(3),
+  key: fc.option(value),
+  value: fc.option(value),
+  headers: fc.array(fc.tuple(value, value), { maxLength: 1 }),
+  timestampMs: fc.nat(),
+});
+
+type Step =
+  | Readonly<{ do: 'commit'; isStale: boolean; commit: Omit<Commit, 'from'> }>
+  | Readonly<{ do: 'forwarded'; task: string; upTo: number }>
+  | Readonly<{ do: 'dropTask'; task: string }>
+  | Readonly<{ do: 'sweep'; nowMs: number }>;
+
+const commit = record({
+  task,
+  to: fc.dictionary(fc.constantFrom('x', 'y'), fc.nat(9), { noNullPrototype: true }),
+  state: fc.array(fc.tuple(key, fc.option(value, { nil: undefined })), { maxLength: 4 }),
+  served: fc.array(servedWrite, { maxLength: 4 }),
+  outgoing: fc.array(outgoing, { maxLength: 2 }),
+});
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 8,
+    arbitrary: record({
+      do: fc.constant('commit' as const),
+      isStale: fc.nat(9).map((n) => n === 9),
+      commit,
+    }),
+  },
+  record({ do: fc.constant('forwarded' as const), task, upTo: fc.nat(9) }),
+  record({ do: fc.constant('dropTask' as const), task }),
+  record({ do: fc.constant('sweep' as const), nowMs: fc.integer({ min: NOW - 5, max: NOW + 5 }) }),
+);
+
+test('LmdbStore does what MemoryStore does, whatever is asked of it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-store-'));
+  try {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 12 }), async (steps) => {
+        await using store = await LmdbStore.open({ dir: await mkdtemp(join(folder, 'run-')) });
+        const model = new MemoryStore();
+        for (const each of steps) {
+          assert.deepEqual(await outcome(each, store), await outcome(each, model));
+          assert.deepEqual(await contents(store), await contents(model));
+        }
+      }),
+      { numRuns: 100 },
+    );
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+async function outcome(each: Step, store: Store): Promise<unknown> {
+  try {
+    return await take(each, store);
+  } catch (error) {
+    if (error instanceof MillraceError) return { code: error.code, facts: error.facts };
+    throw error;
+  }
+}
+
+async function take(each: Step, store: Store): Promise<unknown> {
+  switch (each.do) {
+    case 'commit': {
+      const from = each.isStale ? { stale: 1 } : await store.offsets(each.commit.task);
+      return store.commit({ ...each.commit, from });
+    }
+    case 'forwarded':
+      return store.forwarded(each.task, each.upTo);
+    case 'dropTask':
+      return store.dropTask(each.task);
+    case 'sweep':
+      return store.sweep(each.nowMs);
+  }
+}
+
+/** All that a reader can see. */
+async function contents(store: Store): Promise<unknown> {
+  const ofTask = async (name: string) => ({
+    offsets: await store.offsets(name),
+    values: await store.getMany(name, KEYS),
+    ranges: await Promise.all(
+      KEYS.flatMap((prefix) =>
+        [{}, { reverse: true }, { limit: 1 }, { limit: 2, reverse: true }].map((options) =>
+          Array.fromAsync(store.range(name, prefix, options)),
+        ),
+      ),
+    ),
+    outgoing: await store.outgoing(name, 5),
+  });
+  return {
+    names: await store.tasks(),
+    tasks: await Promise.all(TASKS.map(ofTask)),
+    served: await Promise.all(
+      KEYS.flatMap((each) => [NOW - 2, NOW, NOW + 2].map((nowMs) => store.get(each, nowMs))),
+    ),
+    keys: await Promise.all(
+      KEYS.flatMap((prefix) =>
+        [{}, { limit: 2 }, { after: 'a:' }].map((options) =>
+          Array.fromAsync(store.keys(prefix, NOW, options)),
+        ),
+      ),
+    ),
+  };
+}
