@@ -183,12 +183,14 @@ describe('LmdbStore', () => {
   test('commits nothing when the disk is full, and goes on when there is room', async (t) => {
     const mount = await temporaryFolder();
     try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount], { stdio: 'ignore' });
+      execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount], {
+        stdio: 'ignore',
+      });
     } catch {
       t.skip('may not mount a small file system here');
       return;
     }
-    t.after(() => execFileSync('umount', ['--lazy', mount]));
+    t.after(() => execFileSync('/bin/umount', ['--lazy', mount]));
     t.mock.method(console, 'error', () => {}); // lmdb-js prints the reason, too.
     await using store = await LmdbStore.open({ dir: join(mount, 'store') });
     let commits = 0;
@@ -210,7 +212,7 @@ describe('LmdbStore', () => {
       assert.deepEqual(await store.offsets('a'), { t: commits });
       assert.deepEqual(await store.get('sum', 0), { type: 'string', value: String(commits) });
       assert.equal((await Array.fromAsync(store.range('a', 'row:'))).length, commits);
-      execFileSync('mount', ['-o', `remount,size=${size}`, mount]);
+      execFileSync('/bin/mount', ['-o', `remount,size=${size}`, mount]);
     }
     await store.commit({ ...nothing, task: 'a', from: { t: commits }, to: { t: 0 } });
     assert.deepEqual(await store.offsets('a'), { t: 0 });
