@@ -2,6 +2,7 @@ import {
   accessSync,
   chmodSync,
   constants,
+  existsSync,
   mkdirSync,
   readFileSync,
   readdirSync,
@@ -41,6 +42,17 @@ export class DataDirectory implements Disposable {
    */
   static async open(dir: string, what: string, waitMs = LOCK_WAIT_MS): Promise<DataDirectory> {
     prepareDataDirectory(dir);
+    return this.#take(dir, what, waitMs);
+  }
+
+  /** To remove it, whichever version wrote it; undefined when there is none. */
+  static async openToRemove(dir: string): Promise<DataDirectory | undefined> {
+    if (!existsSync(dir)) return undefined;
+    refuseForeignFolder(dir, false);
+    return this.#take(dir, 'reset', 0);
+  }
+
+  static async #take(dir: string, what: string, waitMs: number): Promise<DataDirectory> {
     const lock = await takeLock(dir, Date.now() + waitMs);
     writeFileSync(holderFile(dir), JSON.stringify({ pid: process.pid, what } satisfies Holder));
     return new DataDirectory(dir, lock);

@@ -60,3 +60,12 @@ export type GenerateOptions = Readonly<{
   rate?: number;
   batches?: number;
 }>;
+
+export type ResetOptions = Readonly<{
+  dataDir: string;
+  /** Drops slot and publication of this pipeline's connector on the server too. */
+  source?: Readonly<{
+    pipelineDir: string;
+    env: Readonly<Record<string, string | undefined>>;
+  }>;
+}>;

@@ -26,13 +26,14 @@ export async function loadPipeline(dir: string): Promise<Pipeline> {
   return pipeline;
 }
 
-/** Reads the connector's file, filled in for the server that is used. */
+/** Reads the connector's file, filled in from the environment and for the server that is used. */
 export function readConnector(
   file: string,
   environment: Environment,
-  server: ConnectionFacts,
+  server: ConnectionFacts | undefined,
 ): ConnectorConfig {
-  return readConnectorConfig(parseJsonFile(file), { ...environment, ...variablesOf(server) });
+  const variables = server === undefined ? {} : variablesOf(server);
+  return readConnectorConfig(parseJsonFile(file), { ...environment, ...variables });
 }
 
 export function connectorFileOf(pipeline: Pipeline, dir: string): string {

@@ -2,9 +2,9 @@ import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { checkSource as checkServer, type Check } from '../adapters/postgres/doctor.ts';
 import type { ConnectorConfig } from '../capture/connector-config.ts';
 import { MillraceError } from '../domain/errors.ts';
-import { callOperation } from './call.ts';
 import { connectionOf } from './compose.ts';
 import { readConfig, type Environment } from './config.ts';
+import { embeddedServer } from './generate.ts';
 import { connectorFileOf, loadPipeline, readConnector } from './load-pipeline.ts';
 
 /** One thing that capture needs of its source. */
@@ -24,7 +24,9 @@ export async function* checkSource(
   const config = readConfig(place.env, { dataDir: place.dataDir });
   const pipeline = await loadPipeline(place.pipelineDir);
   const server =
-    config.source.kind === 'server' ? config.source.server : await embeddedServer(place, signal);
+    config.source.kind === 'server'
+      ? config.source.server
+      : await embeddedServer(place.dataDir, signal);
   const file = connectorFileOf(pipeline, place.pipelineDir);
   const connector = readConnector(file, place.env, server);
   const checks = await checkServer(connectionOf(connector, config.source), connector);
@@ -44,15 +46,4 @@ export async function refuseUnready(
 
 function describe({ name, expected, found, fix }: Check): string {
   return `${name}: expected ${expected}, found ${found}${fix === undefined ? '' : `; ${fix}`}`;
-}
-
-async function embeddedServer(
-  { dataDir }: { dataDir: string },
-  signal: AbortSignal,
-): Promise<ConnectionFacts> {
-  for await (const source of callOperation(dataDir, 'source', {}, signal)) {
-    const { host, port, database, user, password = '' } = source;
-    return { host, port, database, user, password };
-  }
-  throw new MillraceError('not_running', { dir: dataDir });
 }

@@ -12,7 +12,9 @@ import { connectionOf, openLog, openStore, topicsOf, type Part } from './compose
 import { readConfig, type Config } from './config.ts';
 import { serveControlSocket } from './control-socket.ts';
 import { DataDirectory } from './data-directory.ts';
+import { tellStarter } from './detach.ts';
 import { EmbeddedServer } from './embedded-server.ts';
+import { failureOf } from './failure.ts';
 import { GeneratorPart } from './generator-part.ts';
 import { housekeeping } from './housekeeping.ts';
 import type { UpEvent, UpOptions } from './launch.ts';
@@ -45,6 +47,26 @@ const TICK_MS = 1000;
  * where that helps, and the others go on. The end is in order: who writes first, the server last.
  */
 export async function runUp(
+  options: UpOptions,
+  onEvent: (event: UpEvent) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await up(
+      options,
+      (event) => {
+        tellStarter({ news: 'event', event });
+        onEvent(event);
+      },
+      signal,
+    );
+  } catch (error) {
+    tellStarter({ news: 'failed', failure: failureOf(error) });
+    throw error;
+  }
+}
+
+async function up(
   options: UpOptions,
   onEvent: (event: UpEvent) => void,
   signal: AbortSignal,
@@ -194,8 +216,9 @@ function ticker(
   return {
     name: 'ticker',
     async run(signal) {
-      while (!signal.aborted) {
+      for (;;) {
         await systemClock.sleep(TICK_MS, signal);
+        if (signal.aborted) return;
         const { connector, processors, generator } = statuses;
         if (connector !== undefined) rates.sample('', connector.atMs, connector.changes);
         for (const { name, atMs, records } of processors) rates.sample(name, atMs, records);

@@ -46,6 +46,11 @@ export const REMEDIES = {
     exit: 1,
     hint: 'The process was told to stop and has not: see `millrace logs`; end it with kill -9, the next start recovers.',
   },
+  detached_failed: {
+    retry: 'never',
+    exit: 1,
+    hint: 'Millrace did not come up in the background: mend what it said, or run `millrace up` in the foreground to see more.',
+  },
   worker_died: {
     retry: 'auto',
     exit: 1,
