@@ -216,7 +216,7 @@ export class TaskRunner {
 
   async #end(ids: readonly string[]): Promise<void> {
     for (const id of ids) this.#tasks.get(id)?.stop.abort();
-    await Promise.all(ids.map((id) => this.#tasks.get(id)?.ended));
+    for (const id of ids) await this.#tasks.get(id)?.ended;
   }
 
   // Not when the run ends: the status still tells how far its tasks came.

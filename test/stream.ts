@@ -1,16 +1,16 @@
-import { MemoryEventLog } from '../adapters/memory/event-log.ts';
-import { MemoryStore } from '../adapters/memory/store.ts';
-import type { Command } from '../domain/command.ts';
-import type { Operation, Row } from '../domain/envelope.ts';
-import { blocksOf, type LogRecord } from '../domain/record-block.ts';
-import type { ProcessorStatus } from '../domain/status.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { EventLog, TopicPartition } from '../ports/event-log.ts';
-import type { Store } from '../ports/store.ts';
-import type { Processor } from './processor.ts';
-import { TaskRunner, type TaskRunnerOptions } from './task-runner.ts';
+import { MemoryEventLog } from '../src/adapters/memory/event-log.ts';
+import { MemoryStore } from '../src/adapters/memory/store.ts';
+import type { Command } from '../src/domain/command.ts';
+import type { Change, Operation, Row } from '../src/domain/envelope.ts';
+import { blocksOf, type LogRecord } from '../src/domain/record-block.ts';
+import type { ProcessorStatus } from '../src/domain/status.ts';
+import type { Clock } from '../src/lib/clock.ts';
+import type { EventLog } from '../src/ports/event-log.ts';
+import type { Store } from '../src/ports/store.ts';
+import type { Processor, TaskContext } from '../src/stream/processor.ts';
+import { TaskRunner, type TaskRunnerOptions } from '../src/stream/task-runner.ts';
 
-/** For tests of this folder: a log with the topics that they use, and what they do to it. */
+/** For tests of the stream engine: a log with the topics that they use, and what they do to it. */
 
 export const INPUT = 'shop.orders';
 export const OUTPUT = 'totals';
@@ -107,39 +107,34 @@ export function textOf(bytes: Uint8Array | null): string {
  * that are no numbers fail after some effects; those in `cured` no longer do.
  */
 export function totals(cured: ReadonlySet<string> = new Set(), isAsync = false): Processor {
-  const handle: Processor['process'] = ({ op, key, after }, { state, serve, forward }) => {
-    const id = String(key?.['id'] ?? 'none');
-    const amount = String(after?.['amount'] ?? '0');
-    serve({ op: 'add', key: 'count', amount: '1' });
-    forward({ topic: OUTPUT, key: id, value: `${op} ${amount}` });
-    if (op === 't') return;
-    const total = Number(state.get(id) ?? '0') + (Number.isNaN(Number(amount)) ? 0 : +amount);
-    state.set(id, String(total));
-    serve({ op: 'put', key: `total:${id}`, value: String(total) });
-    if (Number.isNaN(Number(amount)) && !cured.has(amount)) throw new TypeError(`bad ${amount}`);
-    serve({ op: 'add', key: 'sum', amount: String(Number(amount) || 0) });
-  };
   return {
     name: 'orders',
     topics: [INPUT],
-    ...(!isAsync && { reads: ({ key }) => [String(key?.['id'] ?? 'none')] }),
+    ...(!isAsync && { reads: (each) => [idOf(each)] }),
     process: isAsync
-      ? async (change, context) => {
-          await context.state.load([String(change.key?.['id'] ?? 'none')]);
-          await handle(change, bound(context));
+      ? async (each, context) => {
+          await context.state.load([idOf(each)]);
+          addUp(each, context, cured);
         }
-      : (change, context) => handle(change, bound(context)),
+      : (each, context) => addUp(each, context, cured),
   };
 }
 
-// So that the processor above may take the functions out of the context.
-function bound(context: Parameters<Processor['process']>[1]): typeof context {
-  return {
-    task: context.task,
-    state: context.state,
-    serve: (write) => context.serve(write),
-    forward: (record) => context.forward(record),
-  };
+function addUp(each: Change, context: TaskContext, cured: ReadonlySet<string>): void {
+  const id = idOf(each);
+  const amount = (each.after as { amount?: string } | null)?.amount ?? '0';
+  context.serve({ op: 'add', key: 'count', amount: '1' });
+  context.forward({ topic: OUTPUT, key: id, value: `${each.op} ${amount}` });
+  if (each.op === 't') return;
+  const total = Number(context.state.get(id) ?? '0') + (Number(amount) || 0);
+  context.state.set(id, String(total));
+  context.serve({ op: 'put', key: `total:${id}`, value: String(total) });
+  if (Number.isNaN(Number(amount)) && !cured.has(amount)) throw new TypeError(`bad ${amount}`);
+  context.serve({ op: 'add', key: 'sum', amount: String(Number(amount) || 0) });
+}
+
+function idOf({ key }: Change): string {
+  return String((key as { id: number } | null)?.id ?? 'none');
 }
 
 /** Stands still until turned. */
@@ -256,10 +251,3 @@ export async function eventually<T>(look: () => Promise<T | undefined>): Promise
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
-
-/** A partition's offset, as a `from` for reading. */
-export const inputAt = (offset: number): TopicPartition & { offset: number } => ({
-  topic: INPUT,
-  partition: 0,
-  offset,
-});

@@ -1,0 +1,269 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { MemoryEventLog } from '../adapters/memory/event-log.ts';
+import { MemoryStore } from '../adapters/memory/store.ts';
+import type { EventLog } from '../ports/event-log.ts';
+import type { Store } from '../ports/store.ts';
+import type { Processor } from './processor.ts';
+import {
+  append,
+  command,
+  contents,
+  createTopics,
+  DEAD,
+  eventually,
+  type Given,
+  headersOf,
+  INPUT,
+  isForwarded,
+  order,
+  OUTPUT,
+  start,
+  textOf,
+  totals,
+  truncate,
+} from '../../test/stream.ts';
+
+/** Where a run is killed: at its nth call of a port, before or after the call took effect. */
+type Crash = Readonly<{ call: number; when: 'before' | 'after' }>;
+type World = Readonly<{ log: EventLog; store: Store }>;
+
+const PARTITIONS = 2;
+const LIMITS = { maxRecords: 3, maxBytes: 1_000_000, cacheEntries: 4 };
+
+const crashes = fc.array(
+  fc.record({
+    call: fc.integer({ min: 0, max: 60 }),
+    when: fc.constantFrom('before' as const, 'after' as const),
+  }),
+  { maxLength: 6 },
+);
+
+const given = fc.array(
+  fc.oneof(
+    {
+      weight: 30,
+      arbitrary: fc
+        .tuple(
+          fc.integer({ min: 0, max: 4 }),
+          fc.constantFrom('1', '2.5', '-3', 'bad'),
+          fc.integer({ min: 0, max: PARTITIONS - 1 }),
+        )
+        .map(([id, amount, partition]) => order(id, amount, partition)),
+    },
+    { weight: 1, arbitrary: fc.constant(truncate(0)) },
+  ),
+  { minLength: 1, maxLength: 40 },
+);
+
+test('whatever crashes in between, all effects are those of an uninterrupted run', async () => {
+  await fc.assert(
+    fc.asyncProperty(given, crashes, fc.boolean(), async (records, schedule, isAsync) => {
+      const newWorld = () => ({ log: new MemoryEventLog(), store: new MemoryStore() });
+      const expected = await outcomeOf(newWorld(), records, [], isAsync);
+      if (!records.some(({ key }) => key === null)) {
+        assert.deepEqual([expected.served, expected.totals], addedUp(records));
+      }
+      assert.deepEqual(await outcomeOf(newWorld(), records, schedule, isAsync), expected);
+    }),
+    { numRuns: 60, endOnFailure: true },
+  );
+});
+
+test('two workers of the same partitions do nothing twice, and replay once', async () => {
+  const world = { log: new MemoryEventLog(), store: new MemoryStore() };
+  const { log, store } = world;
+  await createTopics(log, PARTITIONS);
+  await append(log, [order(7, 'bad'), order(7, '1'), order(7, '1')]);
+  await runThrough(world, totals(), [], isTakenIn);
+  assert.equal(await parkedCount(store), 3);
+
+  // As members that do not know yet that they were cut off from the group.
+  log.join = async function* (_group, _topics, signal) {
+    yield Array.from({ length: PARTITIONS }, (_, partition) => ({ topic: INPUT, partition }));
+    await new Promise((resolve) => signal.addEventListener('abort', resolve));
+  };
+  const parts = { ...mortal(world, undefined), processor: silent(), limits: LIMITS };
+  await using one = start(parts);
+  await using two = start(parts);
+  await Promise.all([one, two].map(({ status }) => status(({ parked }) => parked === 3)));
+  await command(log, { do: 'dlq-replay-all', processor: 'orders' });
+  await Promise.all([one, two].map(({ status }) => status(({ parked }) => parked === 0)));
+  for (let round = 0; round < 20; round += 1) {
+    await append(log, [order(round % 3, '1', 0), order(round % 2, '1', 1)]);
+  }
+  await eventually(async () => (await isTakenIn(world)) || undefined);
+  assert.deepEqual(
+    [await servedNumber(store, 'sum'), await servedNumber(store, 'count')],
+    [42, 43],
+  );
+});
+
+/** Puts nothing out, which only one of two workers may, and lets every record pass. */
+function silent(): Processor {
+  const loud = totals(new Set(['bad']));
+  return {
+    ...loud,
+    process: (each, context) =>
+      loud.process(each, {
+        task: context.task,
+        state: context.state,
+        serve: (write) => context.serve(write),
+        forward: () => {},
+      }),
+  };
+}
+
+/** All that can be seen of what became of the records, in two phases: some fail, then are replayed. */
+async function outcomeOf(
+  world: World,
+  records: readonly Given[],
+  schedule: readonly Crash[],
+  isAsync: boolean,
+) {
+  await createTopics(world.log, PARTITIONS);
+  await append(world.log, records.slice(0, records.length / 2));
+  const left = [...schedule];
+  const half = left.splice(0, left.length / 2);
+  await runThrough(world, totals(new Set(), isAsync), half, isTakenIn);
+  const failed = await letters(world.log);
+  await append(world.log, records.slice(records.length / 2));
+  const isCured = async (): Promise<boolean> =>
+    (await isTakenIn(world)) && (await parkedCount(world.store)) === 0;
+  await runThrough(world, totals(new Set(['bad']), isAsync), left, isCured, async () => {
+    if (await isTakenIn(world)) {
+      await command(world.log, { do: 'dlq-replay-all', processor: 'orders' });
+    }
+  });
+  const { log, store } = world;
+  return {
+    failed,
+    served: await Promise.all(['count', 'sum'].map((key) => servedNumber(store, key))),
+    totals: await Promise.all(
+      [0, 1].map(async (partition) => {
+        const entries = await Array.fromAsync(store.range(`orders/${INPUT}-${partition}`, ''));
+        return Object.fromEntries(entries.map(([id, total]) => [id, Number(total)]));
+      }),
+    ),
+    outputs: await Promise.all([0, 1, 2].map((partition) => outputs(log, partition))),
+  };
+}
+
+/** The same, reckoned from the records: once cured, each counts once. */
+function addedUp(records: readonly Given[]): unknown {
+  const totals: Record<string, number>[] = [{}, {}];
+  let sum = 0;
+  for (const { key, value, partition = 0 } of records) {
+    const { id } = key as { id: number };
+    const { after } = JSON.parse(String(value)) as { after: { amount: string } };
+    const amount = Number(after.amount) || 0;
+    sum += amount;
+    const ofTask = totals[partition] ?? {};
+    ofTask[id] = (ofTask[id] ?? 0) + amount;
+  }
+  return [[records.length, sum], totals];
+}
+
+async function servedNumber(store: Store, key: string): Promise<number> {
+  const found = await store.get(key, 0);
+  return found?.type === 'string' ? Number(found.value) : 0;
+}
+
+/** Runs, is killed as the schedule says, runs again, until done. */
+async function runThrough(
+  world: World,
+  processor: Processor,
+  schedule: readonly Crash[],
+  isDone: (world: World) => Promise<boolean>,
+  urge?: () => Promise<void>,
+): Promise<void> {
+  for (const crash of [...schedule, undefined]) {
+    const running = start({ ...mortal(world, crash), processor, limits: LIMITS });
+    let isEnded = false;
+    const ended = running.ended.then(
+      () => undefined,
+      (error: unknown) => {
+        isEnded = true;
+        return error;
+      },
+    );
+    let looks = 0;
+    const done = await eventually(async () => {
+      if (isEnded) return 'crashed';
+      if (urge !== undefined && looks++ % 20 === 10) await urge();
+      return (await isDone(world)) ? 'done' : undefined;
+    });
+    if (done === 'done') await running.stop().catch(() => {});
+    const error = await ended;
+    if (error !== undefined && !(error instanceof Killed)) throw error;
+  }
+}
+
+class Killed extends Error {}
+
+/** The ports as one process sees them, until it is killed: from then on no call has an effect. */
+function mortal({ log, store }: World, crash: Crash | undefined): World {
+  let calls = 0;
+  let isDead = false;
+  const wrapped = <T extends object>(port: T): T =>
+    new Proxy(port, {
+      get: (target, name) => {
+        const member: unknown = Reflect.get(target, name, target);
+        if (typeof member !== 'function') return member;
+        return (...args: unknown[]) => {
+          if (name === 'join') return member.apply(target, args) as unknown;
+          const isFatal = calls++ === crash?.call;
+          if (isDead || (isFatal && crash?.when === 'before')) isDead = true;
+          const isStream = name === 'read' || name === 'range';
+          if (isDead) return isStream ? rejecting() : Promise.reject(new Killed());
+          if (isStream) return member.apply(target, args) as unknown;
+          return (async () => {
+            // So that the next batch is processed meanwhile.
+            if (name === 'commit') await new Promise((resolve) => setImmediate(resolve));
+            const value: unknown = await member.apply(target, args);
+            isDead ||= isFatal;
+            if (isDead) throw new Killed();
+            return name === 'openProducer' ? wrapped(value as object) : value;
+          })();
+        };
+      },
+    });
+  return { log: wrapped(log), store: wrapped(store) };
+}
+
+// oxlint-disable-next-line require-yield -- it ends before the first
+async function* rejecting(): AsyncGenerator<never> {
+  throw new Killed();
+}
+
+async function isTakenIn({ log, store }: World): Promise<boolean> {
+  for (let partition = 0; partition < PARTITIONS; partition += 1) {
+    const { end } = await log.offsets({ topic: INPUT, partition });
+    const id = `${INPUT}-${partition}`;
+    if (((await store.offsets(`orders/${id}`))[id] ?? 0) !== end) return false;
+  }
+  return isForwarded(store);
+}
+
+async function parkedCount(store: Store): Promise<number> {
+  let count = 0;
+  for (const task of await store.tasks()) {
+    count += (await Array.fromAsync(store.range(task, '\u0000'))).length;
+  }
+  return count;
+}
+
+/** What each task put out to a partition, in its order. */
+async function outputs(log: EventLog, partition: number): Promise<unknown> {
+  const records = (await contents(log, OUTPUT, partition)).map((record) => ({
+    id: headersOf(record)['millrace.id'] ?? '',
+    value: textOf(record.value),
+  }));
+  return Object.groupBy(records, ({ id }) => id.split(':')[0] ?? '');
+}
+
+async function letters(log: EventLog): Promise<string[]> {
+  const records = await contents(log, DEAD);
+  return records.map((record) => headersOf(record)['millrace.id'] ?? '').toSorted();
+}
