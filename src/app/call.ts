@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as wait } from 'node:timers/promises';
 import { MillraceError } from '../domain/errors.ts';
 import { Bell } from '../lib/bell.ts';
 import { answerOperation } from './answer.ts';
@@ -12,7 +11,6 @@ import type { OperationContext } from './operation-context.ts';
 import type { ArgumentsOf, OperationName, ValueOf } from './operations.ts';
 import { StatusBoard } from './status-board.ts';
 
-const LOOK_EVERY_MS = 25;
 const STOP_PATIENCE_MS = 30_000;
 
 /**
@@ -30,7 +28,7 @@ export async function* callOperation<Name extends OperationName>(
     try {
       for await (const value of askControlSocket(dataDir, name, args, signal)) {
         isAnswered = true;
-        if (name === 'stop') await untilEnded((value as ValueOf<'stop'>).pid, signal);
+        if (name === 'stop') await untilEnded(dataDir, (value as ValueOf<'stop'>).pid);
         yield value as ValueOf<Name>;
       }
       return;
@@ -70,20 +68,12 @@ async function* answerFromFiles<Name extends OperationName>(
   yield* answerOperation(name, args, context, signal) as AsyncIterable<ValueOf<Name>>;
 }
 
-async function untilEnded(pid: number, signal: AbortSignal): Promise<void> {
-  const deadlineMs = Date.now() + STOP_PATIENCE_MS;
-  while (isAlive(pid)) {
-    if (Date.now() > deadlineMs)
-      throw new MillraceError('stop_timed_out', { pid, waitedMs: STOP_PATIENCE_MS });
-    await wait(LOOK_EVERY_MS, undefined, { signal });
-  }
-}
-
-function isAlive(pid: number): boolean {
+/** The lock is given back last, after the server has ended; the process is gone a moment later. */
+async function untilEnded(dataDir: string, pid: number): Promise<void> {
   try {
-    process.kill(pid, 0);
-    return true;
+    using _held = await DataDirectory.open(dataDir, 'down', STOP_PATIENCE_MS);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    if (!(error instanceof MillraceError && error.code === 'data_dir_locked')) throw error;
+    throw new MillraceError('stop_timed_out', { pid, waitedMs: STOP_PATIENCE_MS }, error);
   }
 }
