@@ -11,7 +11,7 @@ export function describeFailure(error: unknown): Failure {
 }
 
 function usageFailure(error: CommanderError): Failure {
-  const message = error.message.replace(/^error: /, '');
+  const message = error.message.replace(/^error: /, '').replaceAll('\n', ' ');
   return {
     // Help and version are what was asked for; commander throws to end there.
     exitCode: error.exitCode === 0 ? 0 : 2,
@@ -50,7 +50,9 @@ function factLines(name: string, value: unknown): string[] {
   if (Array.isArray(value)) {
     return [`  ${name}:`, ...value.map((each: unknown) => `    - ${inline(each)}`)];
   }
-  return [`  ${name}: ${inline(value)}`];
+  const [first = '', ...more] = inline(value).trim().split('\n');
+  if (more.length === 0) return [`  ${name}: ${first}`];
+  return [`  ${name}:`, ...[first, ...more].map((line) => `    ${line}`)];
 }
 
 function inline(value: unknown): string {
@@ -60,9 +62,8 @@ function inline(value: unknown): string {
 /** JSON that takes LSNs too, which are bigints. */
 export function toJson(value: unknown): string {
   return (
-    JSON.stringify(value, (_, each: unknown) =>
-      typeof each === 'bigint' ? String(each) : each,
-    ) ?? 'null'
+    JSON.stringify(value, (_, each: unknown) => (typeof each === 'bigint' ? String(each) : each)) ??
+    'null'
   );
 }
 

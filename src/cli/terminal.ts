@@ -41,6 +41,11 @@ export class Terminal {
     for (const line of lines) await this.print(line);
   }
 
+  /** Without waiting: for what comes slowly by itself. */
+  show(line: string): void {
+    this.#out.write(`${line}\n`);
+  }
+
   /** To standard error: what is not the answer, such as progress and failures. */
   note(line: string): void {
     this.#err.write(`${line}\n`);

@@ -23,7 +23,7 @@ export function formatRate(perSecond: number): string {
 /** Such as "0.8 ms", "12 ms", "1.2 s", "3 min 4 s", "2 h 5 min" or "4 d 3 h". */
 export function formatDuration(ms: number): string {
   if (ms < 1) return `${ms.toFixed(1)} ms`;
-  if (ms < 1000) return `${Math.round(ms)} ms`;
+  if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 59_950) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 3600) return two(seconds, 60, 'min', 1, 's');

@@ -1,0 +1,8 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { generatedPages } from './generated-pages.ts';
+
+for (const [path, text] of generatedPages()) {
+  writeFileSync(join(import.meta.dirname, '..', path), text);
+  console.log(path);
+}

@@ -1,0 +1,26 @@
+import { Command } from 'commander';
+import { logFileIn } from '../../app/data-directory.ts';
+import { parsePositiveInteger } from '../arguments.ts';
+import { dataDirOf, type Context } from '../context.ts';
+import { withExamples } from '../examples.ts';
+import { logLines, prettyLogLine } from '../log-lines.ts';
+
+export function logsCommand(context: Context): Command {
+  const command = new Command('logs')
+    .description('print the log of the data directory')
+    .option('-f, --follow', 'go on with what is written later')
+    .option('-n, --lines <count>', 'start so many lines before the end', parsePositiveInteger, 200)
+    .option('--json', 'print the lines as they are in the file')
+    .action(async (options: { follow?: true; lines: number; json?: true }) => {
+      const { terminal, signal } = context;
+      const lines = logLines(logFileIn(dataDirOf(context, command)), {
+        count: options.lines,
+        follow: options.follow ?? false,
+        signal,
+      });
+      for await (const line of lines) {
+        await terminal.print(options.json ? line : prettyLogLine(line, terminal.colours));
+      }
+    });
+  return withExamples(command, 'millrace logs -n 50', 'millrace logs -f');
+}

@@ -1,0 +1,41 @@
+import { createInterface } from 'node:readline/promises';
+import { Command } from 'commander';
+import { resetData } from '../../app/reset.ts';
+import { MillraceError } from '../../domain/errors.ts';
+import { dataDirOf, pipelineDirOf, type Context } from '../context.ts';
+import { withExamples } from '../examples.ts';
+
+export function resetCommand(context: Context): Command {
+  const command = new Command('reset')
+    .description('remove all data: log, store, embedded PostgreSQL, logs')
+    .option('--source', 'also drop the slot and the publication on a server of your own')
+    .option('--yes', 'do not ask')
+    .action(async (flags: { source?: true; yes?: true }) => {
+      const { terminal, signal } = context;
+      const dataDir = dataDirOf(context, command);
+      const what = flags.source ? ', and the slot and publication of the source' : '';
+      if (!flags.yes && !(await confirmed(`Remove everything in ${dataDir}${what}?`, context))) {
+        await terminal.print('Nothing was removed.');
+        return;
+      }
+      const source = flags.source && {
+        pipelineDir: pipelineDirOf(context, command),
+        env: context.environment(),
+      };
+      await resetData({ dataDir, ...(source && { source }) }, signal);
+      await terminal.print(`Removed ${dataDir}.`);
+    });
+  return withExamples(command, 'millrace reset', 'millrace reset --yes');
+}
+
+async function confirmed(question: string, { terminal, signal }: Context): Promise<boolean> {
+  if (!terminal.isTty || !process.stdin.isTTY) {
+    throw new MillraceError('usage', { expected: '--yes where nobody can be asked' });
+  }
+  const prompt = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    return /^y(es)?$/i.test((await prompt.question(`${question} [y/N] `, { signal })).trim());
+  } finally {
+    prompt.close();
+  }
+}

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import pc from 'picocolors';
+import type { StatusReport } from '../../app/operations.ts';
+import { statusLines } from './status.ts';
+
+const REPORT: StatusReport = {
+  running: true,
+  pid: 7,
+  startedAtMs: 0,
+  atMs: 61_000,
+  dataDir: '/data',
+  pipeline: 'shop',
+  urls: { postgres: 'postgres://postgres@127.0.0.1:5433/source_db' },
+  connector: {
+    component: 'connector',
+    atMs: 61_000,
+    name: 'shop-connector',
+    state: 'copying',
+    slot: 'millrace_shop',
+    publication: 'millrace_shop',
+    lagBytes: 2048,
+    lagMs: 3,
+    changes: 1234,
+    copy: [{ table: 'public.orders', rows: 10, estimatedRows: 100, done: false }],
+  },
+  processors: [
+    {
+      component: 'processor:cdc',
+      atMs: 61_000,
+      name: 'cdc',
+      state: 'running',
+      records: 1000,
+      parked: 2,
+      tasks: [
+        {
+          task: 'cdc/orders-0',
+          partitions: [{ topic: 'orders', partition: 0, offset: 1000, end: 1234 }],
+        },
+      ],
+    },
+  ],
+  rates: { capturedPerSecond: 50, processedPerSecond: { cdc: 49 } },
+  topics: [
+    {
+      topic: 'orders',
+      cleanup: 'delete',
+      partitions: [{ partition: 0, start: 0, end: 1234 }],
+      records: 1234,
+    },
+  ],
+  logBytes: 1 << 20,
+  failures: [{ part: 'generator', message: 'boom' }],
+};
+
+test('the status is one screen of aligned facts', () => {
+  assert.deepEqual(statusLines(REPORT, pc.createColors(false)), [
+    'Millrace    running (pid 7, for 1 min 1 s)',
+    'Data        /data',
+    'Pipeline    shop',
+    'PostgreSQL  postgres://postgres@127.0.0.1:5433/source_db',
+    '',
+    'CONNECTOR       STATE    SLOT           SLOT LAG  DELAY  CHANGES  RATE  CONFIRMED',
+    'shop-connector  copying  millrace_shop   2.0 KiB   3 ms    1,234  50/s  -',
+    '  copying public.orders: 10 rows of about 100',
+    '',
+    'PROCESSOR  STATE    LAG  RECORDS  RATE  PARKED',
+    'cdc        running  234    1,000  49/s       2',
+    '',
+    'TOPIC   PARTITION  START    END  RECORDS  CLEANUP',
+    'orders          0      0  1,234    1,234  delete',
+    '',
+    'On disk: log 1.0 MiB',
+    '',
+    'FAILED generator: boom',
+  ]);
+});
+
+test('what does not run says so', () => {
+  const [head] = statusLines(
+    { ...REPORT, running: false, processors: [], topics: [], failures: [] },
+    pc.createColors(false),
+  );
+  assert.equal(head, 'Millrace    not running; below is what was last known');
+});

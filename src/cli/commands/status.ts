@@ -1,0 +1,146 @@
+import { Command } from 'commander';
+import type { StatusReport } from '../../app/operations.ts';
+import { callOperation } from '../../app/call.ts';
+import type { ConnectorStatus, ProcessorStatus } from '../../domain/status.ts';
+import { withoutPassword } from '../address.ts';
+import { dataDirOf, type Context } from '../context.ts';
+import { withExamples } from '../examples.ts';
+import { formatTable } from '../table.ts';
+import type { Terminal } from '../terminal.ts';
+import { formatBytes, formatCount, formatDuration, formatRate } from '../units.ts';
+import { topicLines } from './topics.ts';
+
+export function statusCommand(context: Context): Command {
+  const command = new Command('status')
+    .description('show the connector, slot lag, topics, processors, rates and addresses')
+    .option('--json', 'print the report as one JSON object')
+    .action(async (options: { json?: true }) => {
+      const { terminal, signal } = context;
+      for await (const report of callOperation(dataDirOf(context, command), 'status', {}, signal)) {
+        if (options.json) await terminal.printJson(shown(report));
+        else await terminal.printAll(statusLines(shown(report), terminal.colours));
+      }
+    });
+  return withExamples(
+    command,
+    'millrace status',
+    'millrace status --json | jq .connector.lagBytes',
+  );
+}
+
+function shown(report: StatusReport): StatusReport {
+  const { postgres } = report.urls;
+  if (postgres === undefined) return report;
+  return { ...report, urls: { ...report.urls, postgres: withoutPassword(postgres) } };
+}
+
+export function statusLines(report: StatusReport, colours: Terminal['colours']): string[] {
+  const blocks = [
+    headLines(report, colours),
+    connectorLines(report),
+    processorLines(report),
+    topicLines(report.topics),
+    sizeLines(report),
+    report.failures.map(({ part, message }) => colours.red(`FAILED ${part}: ${message}`)),
+  ];
+  return blocks
+    .filter((lines) => lines.length > 0)
+    .flatMap((lines, index) => (index === 0 ? lines : ['', ...lines]));
+}
+
+function headLines(report: StatusReport, colours: Terminal['colours']): string[] {
+  const { running, pid, startedAtMs, atMs, dataDir, pipeline, urls } = report;
+  const state = running
+    ? `${colours.green('running')} (pid ${pid ?? '?'}${startedAtMs === undefined ? '' : `, for ${formatDuration(atMs - startedAtMs)}`})`
+    : `${colours.yellow('not running')}; below is what was last known`;
+  const facts = [
+    ['Millrace', state],
+    ['Data', dataDir],
+    ...(pipeline === undefined ? [] : [['Pipeline', pipeline]]),
+    ...(urls.postgres === undefined ? [] : [['PostgreSQL', urls.postgres]]),
+  ];
+  return facts.map(([name = '', value = '']) => `${name.padEnd(11)} ${value}`);
+}
+
+function connectorLines({ connector, rates }: StatusReport): string[] {
+  if (connector === undefined) return [];
+  return [
+    ...formatTable(
+      [
+        { title: 'CONNECTOR' },
+        { title: 'STATE' },
+        { title: 'SLOT' },
+        { title: 'SLOT LAG', align: 'right' },
+        { title: 'DELAY', align: 'right' },
+        { title: 'CHANGES', align: 'right' },
+        { title: 'RATE', align: 'right' },
+        { title: 'CONFIRMED' },
+      ],
+      [
+        [
+          connector.name,
+          connector.state,
+          connector.slot,
+          connector.lagBytes === undefined ? '-' : formatBytes(connector.lagBytes),
+          connector.lagMs === undefined ? '-' : formatDuration(connector.lagMs),
+          formatCount(connector.changes),
+          rates === undefined ? '-' : formatRate(rates.capturedPerSecond),
+          connector.confirmedLsn ?? '-',
+        ],
+      ],
+    ),
+    ...copyLines(connector),
+    ...(connector.problem === undefined ? [] : [`  problem: ${connector.problem}`]),
+  ];
+}
+
+function copyLines({ copy = [] }: ConnectorStatus): string[] {
+  return copy
+    .filter(({ done }) => !done)
+    .map(
+      ({ table, rows, estimatedRows }) =>
+        `  copying ${table}: ${formatCount(rows)} rows${estimatedRows < 0 ? '' : ` of about ${formatCount(estimatedRows)}`}`,
+    );
+}
+
+function processorLines({ processors, rates }: StatusReport): string[] {
+  if (processors.length === 0) return [];
+  return [
+    ...formatTable(
+      [
+        { title: 'PROCESSOR' },
+        { title: 'STATE' },
+        { title: 'LAG', align: 'right' },
+        { title: 'RECORDS', align: 'right' },
+        { title: 'RATE', align: 'right' },
+        { title: 'PARKED', align: 'right' },
+      ],
+      processors.map((processor) => [
+        processor.name,
+        processor.state,
+        formatCount(lagOf(processor)),
+        formatCount(processor.records),
+        rates === undefined ? '-' : formatRate(rates.processedPerSecond[processor.name] ?? 0),
+        formatCount(processor.parked),
+      ]),
+    ),
+    ...processors.flatMap(({ name, problem }) =>
+      problem === undefined ? [] : [`  problem of ${name}: ${problem}`],
+    ),
+  ];
+}
+
+/** Records that a processor has not yet taken into account. */
+export function lagOf({ tasks }: ProcessorStatus): number {
+  return tasks
+    .flatMap(({ partitions }) => partitions)
+    .reduce((sum, { offset, end }) => sum + Math.max(0, end - offset), 0);
+}
+
+function sizeLines({ logBytes, storeBytes }: StatusReport): string[] {
+  const sizes = [
+    ...(logBytes === undefined ? [] : [`log ${formatBytes(logBytes)}`]),
+    ...(storeBytes === undefined ? [] : [`store ${formatBytes(storeBytes)}`]),
+  ];
+  return sizes.length === 0 ? [] : [`On disk: ${sizes.join(', ')}`];
+}

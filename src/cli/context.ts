@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Command } from 'commander';
+import { readConfig, type Environment } from '../app/config.ts';
+import { MillraceError } from '../domain/errors.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What every command is given. */
+export type Context = Readonly<{
+  terminal: Terminal;
+  /** The process's environment over the folder's .env. */
+  environment: () => Environment;
+  cwd: string;
+  /** Aborts on Ctrl-C, SIGTERM, and when nobody reads standard output any more. */
+  signal: AbortSignal;
+  /** From now on Ctrl-C is meant for a child that has the terminal. */
+  leaveInterruptsToChild: () => void;
+  /** Ends the process with 1: the command did its work and found a difference or a failure. */
+  foundFailure: () => void;
+}>;
+
+/** The place a command works on: options of the whole command line. */
+export type PlaceOptions = Readonly<{ dataDir?: string; pipeline?: string }>;
+
+export function dataDirOf(context: Context, command: Command): string {
+  const { dataDir } = command.optsWithGlobals<PlaceOptions>();
+  return readConfig(context.environment(), dataDir === undefined ? {} : { dataDir }).dataDir;
+}
+
+/** The folder given; else the checkout's shop where there is one, else the current folder. */
+export function pipelineDirOf(context: Context, command: Command): string {
+  const { pipeline } = command.optsWithGlobals<PlaceOptions>();
+  const shop = join(dirname(fileURLToPath(import.meta.url)), '../../pipelines/shop');
+  const candidates =
+    pipeline === undefined ? [shop, context.cwd] : [resolve(context.cwd, pipeline)];
+  const found = candidates.find((folder) => existsSync(join(folder, 'pipeline.ts')));
+  if (found === undefined) {
+    throw new MillraceError('pipeline_invalid', {
+      expected: 'pipeline.ts',
+      found: `no such file in ${candidates.join(' or ')}`,
+    });
+  }
+  return found;
+}

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempDisposable } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { test } from 'node:test';
+
+const MILLRACE = join(import.meta.dirname, 'millrace');
+
+const millrace = (args: readonly string[], env?: Readonly<Record<string, string>>) =>
+  run(MILLRACE, args, env);
+
+async function run(
+  program: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+) {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'millrace-cli-'));
+  const child = spawn(program, args, {
+    cwd: folder.path,
+    env: { PATH: process.env['PATH'], ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const [code, out, err] = await Promise.all([exit, text(child.stdout), text(child.stderr)]);
+  return { code, out, err };
+}
+
+test('wrong usage exits with 2 and says what is wrong', async () => {
+  for (const args of [
+    ['nope'],
+    ['topics', '--nope'],
+    ['capture'],
+    ['consume', 'x', '--from', 'soon'],
+    ['consume', 'x', '--follow', '--until-end'],
+    ['dlq', 'replay'],
+    ['reset'],
+  ]) {
+    const { code, out, err } = await millrace(args);
+    assert.equal(code, 2, args.join(' '));
+    assert.equal(out, '');
+    assert.match(err, /^millrace: .+/);
+  }
+});
+
+test('help and version exit with 0', async () => {
+  assert.match((await millrace(['--version'])).out, /^\d+\.\d+\.\d+\n$/);
+  const { code, out } = await millrace(['consume', '--help']);
+  assert.equal(code, 0);
+  assert.match(out, /--data-dir[\s\S]*Examples:\n {2}\$ millrace consume/);
+});
+
+test('a folder without a pipeline exits with 78', async () => {
+  const { code, err } = await millrace(['up', '--pipeline', 'nowhere']);
+  assert.equal(code, 78);
+  assert.match(err, /pipeline_invalid[\s\S]*nowhere/);
+});
+
+test('a bad environment exits with 78, and with --json the error is JSON', async () => {
+  const { code, err } = await millrace(['topics', '--json'], { LOG_LEVEL: 'loud' });
+  assert.equal(code, 78);
+  const { error } = JSON.parse(err) as { error: { code: string; facts: { problems: string[] } } };
+  assert.equal(error.code, 'config_invalid');
+  assert.match(error.facts.problems.join(), /LOG_LEVEL/);
+});
+
+test('a folder without data is said to be one, and stays as it is', async () => {
+  const { code, out, err } = await millrace(['topics', '--json']);
+  assert.deepEqual({ code, out }, { code: 69, out: '' });
+  assert.match(err, /"code":"not_running"/);
+});
+
+test('a reader that goes away ends the command quietly', async () => {
+  const script = '"$0" completion bash | true; exit "${PIPESTATUS[0]}"';
+  const { code, err } = await run('bash', ['-c', script, MILLRACE]);
+  assert.deepEqual({ code, err }, { code: 0, err: '' });
+});

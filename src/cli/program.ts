@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { captureCommand } from './commands/capture.ts';
+import { completionCommand } from './commands/completion.ts';
+import { connectorCommand } from './commands/connector.ts';
+import { consumeCommand } from './commands/consume.ts';
+import { dlqCommand } from './commands/dlq.ts';
+import { doctorCommand } from './commands/doctor.ts';
+import { downCommand } from './commands/down.ts';
+import { generateCommand } from './commands/generate.ts';
+import { logsCommand } from './commands/logs.ts';
+import { psqlCommand } from './commands/psql.ts';
+import { reconcileCommand } from './commands/reconcile.ts';
+import { resetCommand } from './commands/reset.ts';
+import { statusCommand } from './commands/status.ts';
+import { storeCommand } from './commands/store.ts';
+import { topicsCommand } from './commands/topics.ts';
+import { upCommand } from './commands/up.ts';
+import type { Context } from './context.ts';
+import { withExamples } from './examples.ts';
+
+/** The whole command line. Parsing throws a CommanderError where commander would end the process. */
+export function createProgram(context: Context): Command {
+  const program = new Command('millrace')
+    .description('Change data capture and stream processing for PostgreSQL.')
+    .version(ownVersion(), '--version', 'print the version')
+    .option(
+      '--data-dir <folder>',
+      'where all data lies (default: MILLRACE_DATA_DIR, else .millrace)',
+    )
+    .option(
+      '--pipeline <folder>',
+      'the folder that holds pipeline.ts (default: pipelines/shop of the checkout, else this folder)',
+    )
+    .showSuggestionAfterError();
+  withExamples(program, 'millrace up', 'millrace status', 'millrace up --help');
+  const commands = [
+    upCommand(context),
+    downCommand(context),
+    statusCommand(context),
+    doctorCommand(context),
+    captureCommand(context),
+    connectorCommand(context),
+    topicsCommand(context),
+    consumeCommand(context),
+    storeCommand(context),
+    generateCommand(context),
+    reconcileCommand(context),
+    dlqCommand(context),
+    psqlCommand(context),
+    logsCommand(context),
+    resetCommand(context),
+    completionCommand(context, program),
+  ];
+  for (const command of commands) program.addCommand(command);
+  for (const command of [program, ...descendants(program)]) {
+    command
+      .helpCommand(false)
+      .exitOverride()
+      .configureHelp({ showGlobalOptions: true })
+      .configureOutput({
+        // The one printer of errors says it.
+        outputError: () => {},
+      });
+  }
+  return program;
+}
+
+function descendants(command: Command): Command[] {
+  return command.commands.flatMap((child) => [child, ...descendants(child)]);
+}
+
+/** The package's, which stands at the same place beside src/ and dist/. */
+function ownVersion(): string {
+  const file = new URL('../../package.json', import.meta.url);
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
+}
