@@ -1,4 +1,4 @@
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { MillraceError } from '../../domain/errors.ts';
 import {
@@ -16,6 +16,7 @@ import {
   type LogDatabase,
   type LogKey,
 } from './log-environment.ts';
+import { refuseDamaged, removeFiles } from './log-file.ts';
 
 /** Changes whenever a file written before cannot be read any more. */
 const FORMAT_VERSION = 1;
@@ -80,6 +81,7 @@ export class LogSegment {
     const file = LogSegment.fileOf(dir, number);
     const before = statSync(file, { throwIfNoEntry: false });
     if (before === undefined) return undefined;
+    refuseDamaged(file);
     const db = openEnvironment(file, mapBytes);
     try {
       const format = json<Format>(db.get(['format']));
@@ -99,11 +101,6 @@ export class LogSegment {
           found: format.version,
         });
       }
-      const { pageSize, lastPageNumber } = db.getStats() as Record<string, number>;
-      const expectedBytes = (pageSize ?? 0) * ((lastPageNumber ?? 0) + 1);
-      if (before.size < expectedBytes && statSync(file).size < expectedBytes) {
-        throw new MillraceError('log_corrupt', { file, expectedBytes, foundBytes: before.size });
-      }
       return new LogSegment(number, file, db, format.createdMs);
     } catch (error) {
       await closeEnvironment(file);
@@ -113,16 +110,15 @@ export class LogSegment {
 
   /**
    * Makes a segment that is complete when this returns. `fill` writes what it begins with. A file
-   * of that number is what a crash left of an attempt: nothing refers to it.
+   * of that name is what a crash left of an attempt: nothing refers to it.
    */
   static create(
-    dir: string,
+    file: string,
     number: number,
     mapBytes: number,
     nowMs: number,
     fill: (segment: LogSegment) => void = () => {},
   ): LogSegment {
-    const file = LogSegment.fileOf(dir, number);
     removeFiles(file);
     const db = openEnvironment(file, mapBytes);
     const segment = new LogSegment(number, file, db, nowMs);
@@ -311,11 +307,6 @@ function decodeKept(bytes: Buffer, from: number): LogRecord[] {
   return records
     .map((record, index) => ({ ...record, offset: bytes.readDoubleLE(index * 8) }))
     .filter(({ offset }) => offset >= from);
-}
-
-function removeFiles(file: string): void {
-  rmSync(`${file}-lock`, { force: true });
-  rmSync(file, { force: true });
 }
 
 function floats(...values: readonly number[]): Buffer {

@@ -1,7 +1,10 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, readdirSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { closeSync, fsyncSync, linkSync, mkdirSync, openSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { MillraceError } from '../../domain/errors.ts';
 import { must } from '../../lib/must.ts';
 import { carryForward } from './log-roll.ts';
+import { removeFiles } from './log-file.ts';
 import { LogSegment } from './log-segment.ts';
 
 export type Retention = Readonly<{ ms: number; bytes: number }>;
@@ -33,6 +36,7 @@ export class LogSegments implements AsyncDisposable {
   static async open(options: Options): Promise<LogSegments> {
     const { dir, mapBytes, now } = options;
     mkdirSync(dir, { recursive: true });
+    if (segmentNumbers(dir).length === 0) await createFirst(dir, mapBytes, now());
     const numbers = segmentNumbers(dir);
     const row: LogSegment[] = [];
     try {
@@ -47,10 +51,6 @@ export class LogSegments implements AsyncDisposable {
         }
         const segment = await LogSegment.open(dir, number, mapBytes);
         if (segment !== undefined) row.push(segment);
-      }
-      if (numbers.length === 0) {
-        row.push(LogSegment.create(dir, 1, mapBytes, now()));
-        syncFolder(dir);
       }
       const segments = new LogSegments(options, row);
       await segments.follow();
@@ -106,8 +106,12 @@ export class LogSegments implements AsyncDisposable {
       await current.write(() => {
         if (current.sealed !== undefined) return;
         const nowMs = now();
-        next = LogSegment.create(dir, current.number + 1, mapBytes, nowMs, (empty) =>
-          carryForward(current, empty, nowMs - retention.ms),
+        next = LogSegment.create(
+          LogSegment.fileOf(dir, current.number + 1),
+          current.number + 1,
+          mapBytes,
+          nowMs,
+          (empty) => carryForward(current, empty, nowMs - retention.ms),
         );
         syncFolder(dir);
         current.seal(nowMs);
@@ -166,6 +170,19 @@ export class LogSegments implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const segment of this.#row.splice(0)) await segment.close();
   }
+}
+
+/** Makes it aside, so that it has its name only when it is complete; another thread may be first. */
+async function createFirst(dir: string, mapBytes: number, nowMs: number): Promise<void> {
+  const aside = join(dir, `first-${randomUUID()}.mdb`);
+  await LogSegment.create(aside, 1, mapBytes, nowMs).close();
+  try {
+    linkSync(aside, LogSegment.fileOf(dir, 1));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  removeFiles(aside);
+  syncFolder(dir);
 }
 
 function segmentNumbers(dir: string): number[] {
