@@ -94,3 +94,8 @@ describe('readEnvironment', () => {
     }
   });
 });
+
+test('a data directory given on the command line wins over a variable', () => {
+  const config = readConfig({ MILLRACE_DATA_DIR: '/a' }, { dataDir: '/b' });
+  assert.equal(config.dataDir, '/b');
+});

@@ -45,8 +45,10 @@ export function readConfig(
   overrides: Readonly<{ dataDir?: string }> = {},
 ): Config {
   const read = new VariableReader(environment);
+  // Read even where it is overridden: a variable that nobody read counts as unknown.
+  const dataDir = read.text('MILLRACE_DATA_DIR');
   const config: Config = {
-    dataDir: resolve(overrides.dataDir ?? read.text('MILLRACE_DATA_DIR') ?? '.millrace'),
+    dataDir: resolve(overrides.dataDir ?? dataDir ?? '.millrace'),
     source: readSource(read),
     retention: {
       ms: read.number('MILLRACE_LOG_RETENTION_HOURS', 168, { min: 0.01, max: 876_000 }) * 3_600_000,
