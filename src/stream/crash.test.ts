@@ -1,8 +1,14 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { LmdbEventLog } from '../adapters/lmdb/event-log.ts';
+import { LmdbStore } from '../adapters/lmdb/store.ts';
 import { MemoryEventLog } from '../adapters/memory/event-log.ts';
 import { MemoryStore } from '../adapters/memory/store.ts';
+import { Bell } from '../lib/bell.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
 import type { Processor } from './processor.ts';
@@ -58,18 +64,51 @@ const given = fc.array(
 );
 
 test('whatever crashes in between, all effects are those of an uninterrupted run', async () => {
+  await comparesEqual(60, async () => {
+    const [log, store] = [new MemoryEventLog(), new MemoryStore()];
+    return { log, store, [Symbol.asyncDispose]: async () => {} };
+  });
+});
+
+test('so they are with the embedded log and store', async () => {
+  await comparesEqual(4, async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'millrace-stream-'));
+    const retention = { ms: 3_600_000, bytes: 1 << 30 };
+    const log = await LmdbEventLog.open({
+      dir: join(dir, 'log'),
+      wake: Bell.memory(),
+      retention,
+    });
+    const store = await LmdbStore.open({ dir: join(dir, 'store') });
+    return {
+      log,
+      store,
+      [Symbol.asyncDispose]: async () => {
+        await log[Symbol.asyncDispose]();
+        await store[Symbol.asyncDispose]();
+        await rm(dir, { recursive: true });
+      },
+    };
+  });
+});
+
+async function comparesEqual(
+  numRuns: number,
+  newWorld: () => Promise<World & AsyncDisposable>,
+): Promise<void> {
   await fc.assert(
     fc.asyncProperty(given, crashes, fc.boolean(), async (records, schedule, isAsync) => {
-      const newWorld = () => ({ log: new MemoryEventLog(), store: new MemoryStore() });
-      const expected = await outcomeOf(newWorld(), records, [], isAsync);
+      await using undisturbed = await newWorld();
+      const expected = await outcomeOf(undisturbed, records, [], isAsync);
       if (!records.some(({ key }) => key === null)) {
         assert.deepEqual([expected.served, expected.totals], addedUp(records));
       }
-      assert.deepEqual(await outcomeOf(newWorld(), records, schedule, isAsync), expected);
+      await using disturbed = await newWorld();
+      assert.deepEqual(await outcomeOf(disturbed, records, schedule, isAsync), expected);
     }),
-    { numRuns: 60, endOnFailure: true },
+    { numRuns, endOnFailure: true },
   );
-});
+}
 
 test('two workers of the same partitions do nothing twice, and replay once', async () => {
   const world = { log: new MemoryEventLog(), store: new MemoryStore() };
