@@ -49,17 +49,17 @@ const ANSWERS: { readonly [Name in keyof Operations]: Answer<Name> } = {
 };
 
 /** Answers an operation that came by its name; `usage` when there is none of that name. */
-export function answerOperation(
+export async function* answerOperation(
   name: string,
   args: unknown,
   context: OperationContext,
   signal: AbortSignal,
-): AsyncIterable<unknown> {
+): AsyncGenerator<unknown, void> {
   if (!Object.hasOwn(ANSWERS, name))
     throw new MillraceError('usage', { expected: Object.keys(ANSWERS).join(', '), found: name });
   // Both sides are this program; a socket of another version is met by the check of the format.
   const answer = ANSWERS[name as OperationName] as unknown as Answer<never>;
-  return answer((args ?? {}) as never, context, signal);
+  yield* answer((args ?? {}) as never, context, signal);
 }
 
 function runningIn({ running, dataDir }: OperationContext): RunningParts {

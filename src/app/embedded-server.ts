@@ -46,7 +46,11 @@ export class EmbeddedServer implements Part, AsyncDisposable {
       throw failure ?? new Error('the server ended without a failure');
     } catch (error) {
       if (signal.aborted) return;
-      throw new MillraceError('worker_died', { part: this.name, found: String(error) }, error);
+      throw new MillraceError(
+        'worker_died',
+        { part: this.name, found: String(error).slice(0, 300) },
+        error,
+      );
     }
   }
 

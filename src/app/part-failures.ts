@@ -39,7 +39,8 @@ export class PartFailures {
       runsSinceMs: undefined,
       ...(code === undefined ? {} : { code }),
     });
-    if (known?.message === message && known.isOver === isOver) return;
+    const isSame = code === undefined ? known?.message === message : known?.code === code;
+    if (isSame && known?.isOver === isOver) return;
     this.#onEvent({
       kind: 'failure',
       part,
