@@ -20,7 +20,11 @@ export interface TaskContext {
   readonly state: TaskState;
   /** Changes keys that readers see. */
   serve(write: ServedWrite): void;
-  /** Puts a record out, exactly once. Its id header is stable over replays. */
+  /**
+   * Puts a record out, exactly once. Its header `millrace.id` is stable over replays. Unless given,
+   * its partition follows its key as in Kafka, its time is the commit time of the change. A topic
+   * that does not exist stops the processor.
+   */
   forward(
     record: Omit<OutgoingRecord, 'headers' | 'timestampMs' | 'partition'> &
       Partial<Pick<OutgoingRecord, 'headers' | 'timestampMs' | 'partition'>>,
@@ -33,7 +37,8 @@ export interface TaskContext {
  * One task a topic partition calls it with each change once, in order; it reads no wall clock and
  * no random numbers, so that a replay gives the same. When it throws, the record goes to the dead
  * letters with the error, nothing of what it did for that record is kept, and later records of
- * the same key wait behind it.
+ * the same key wait behind it. Records without a key do not wait for each other; behind a truncate
+ * that failed, the whole partition waits.
  */
 export interface Processor {
   readonly name: string;
