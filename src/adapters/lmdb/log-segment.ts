@@ -23,7 +23,7 @@ const FORMAT_VERSION = 1;
 
 // Of many small blocks as many as fill this are read in one go; a larger block is read alone.
 const READ_BYTES = 256 * 1024;
-const READ_BLOCKS = 256;
+const READ_BLOCKS = 64;
 
 // After every string that a key holds.
 const LAST_STRING = '\u{10ffff}';
@@ -129,6 +129,7 @@ export class LogSegment {
       });
       return segment;
     } catch (error) {
+      void segment.close();
       throw asLogError(error, file);
     }
   }

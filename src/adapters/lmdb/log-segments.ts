@@ -50,13 +50,14 @@ export class LogSegments implements AsyncDisposable {
           });
         }
         const segment = await LogSegment.open(dir, number, mapBytes);
-        if (segment !== undefined) row.push(segment);
+        if (segment === undefined) await closeAll(row.splice(0));
+        else row.push(segment);
       }
       const segments = new LogSegments(options, row);
       await segments.follow();
       return segments;
     } catch (error) {
-      for (const segment of row) await segment.close();
+      await closeAll(row);
       throw error;
     }
   }
@@ -82,8 +83,14 @@ export class LogSegments implements AsyncDisposable {
       current.refresh();
       if (current.sealed === undefined) return current;
       const next = await this.#openAfter(current.number);
-      if (this.current === current) this.#row.push(next);
-      else await next.close();
+      if (this.current !== current) {
+        await next.close();
+      } else if (next.number === current.number + 1) {
+        this.#row.push(next);
+      } else {
+        // The oldest go first: if those between are gone, so are all that this thread knew.
+        await closeAll(this.#row.splice(0, this.#row.length, next));
+      }
     }
   }
 
@@ -149,6 +156,14 @@ export class LogSegments implements AsyncDisposable {
     }
   }
 
+  sizeBytes(): number {
+    return this.#row.reduce((sum, segment) => sum + segment.sizeBytes(), 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await closeAll(this.#row.splice(0));
+  }
+
   /** The next; or, when retention removed it while this thread slept, the first there is. */
   async #openAfter(previous: number): Promise<LogSegment> {
     const { dir, mapBytes } = this.#options;
@@ -162,14 +177,10 @@ export class LogSegments implements AsyncDisposable {
       found: 'the file is missing',
     });
   }
+}
 
-  sizeBytes(): number {
-    return this.#row.reduce((sum, segment) => sum + segment.sizeBytes(), 0);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const segment of this.#row.splice(0)) await segment.close();
-  }
+async function closeAll(segments: readonly LogSegment[]): Promise<void> {
+  for (const segment of segments) await segment.close();
 }
 
 /** Makes it aside, so that it has its name only when it is complete; another thread may be first. */
