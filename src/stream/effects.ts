@@ -7,7 +7,7 @@ import type { TaskContext, TaskState } from './processor.ts';
 import type { StateOverlay } from './state-overlay.ts';
 
 /** Identifies an outgoing record for its readers: `<task>:<offset of the cause>:<index>`. */
-export const ID_HEADER = 'millrace.id';
+const ID_HEADER = 'millrace.id';
 
 /**
  * What a batch does to the world, collected until its commit. What one record did is kept or

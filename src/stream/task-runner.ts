@@ -10,7 +10,7 @@ import { Partitioner } from './partitioner.ts';
 import type { Processor } from './processor.ts';
 import { Task, type TaskLimits } from './task.ts';
 
-export const TASK_LIMITS: TaskLimits = {
+const TASK_LIMITS: TaskLimits = {
   maxRecords: 500,
   maxBytes: 1_048_576,
   cacheEntries: 10_000,
