@@ -35,7 +35,11 @@ const TICK: UpEvent = {
 
 function shown(...events: UpEvent[]): string[] {
   const out = new PassThrough();
-  const progress = new UpProgress(new Terminal({ out, err: out, noColour: true }), () => 0);
+  const progress = new UpProgress(
+    new Terminal({ out, err: out, noColour: true }),
+    'Go on.',
+    () => 0,
+  );
   for (const event of events) progress.show(event);
   return String(out.read() ?? '')
     .split('\n')
@@ -57,5 +61,8 @@ test('an idle second adds no line', () => {
 test('addresses are shown without their passwords', () => {
   const urls = { PostgreSQL: 'postgres://u:secret@127.0.0.1:5432/d' };
   const lines = shown({ kind: 'ready', urls, tookMs: 1200 });
-  assert.match(lines.join('\n'), /postgres:\/\/u@127\.0\.0\.1:5432\/d[\s\S]*Up in 1\.2 s/);
+  assert.match(
+    lines.join('\n'),
+    /postgres:\/\/u@127\.0\.0\.1:5432\/d[\s\S]*Up in 1\.2 s\. Go on\./,
+  );
 });

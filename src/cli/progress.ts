@@ -11,12 +11,15 @@ type Tick = Extract<UpEvent, { kind: 'tick' }>;
 /** Prints what happens while Millrace runs in the foreground: a line a second of what moves. */
 export class UpProgress {
   readonly #terminal: Terminal;
+  readonly #hint: string;
   readonly #now: () => number;
   #bar: SingleBar | undefined;
   #lastTick = '';
 
-  constructor(terminal: Terminal, now: () => number) {
+  /** `hint` says, once all is up, how to go on. */
+  constructor(terminal: Terminal, hint: string, now: () => number) {
     this.#terminal = terminal;
+    this.#hint = hint;
     this.#now = now;
   }
 
@@ -26,7 +29,8 @@ export class UpProgress {
       return;
     }
     this.#endBar();
-    for (const line of eventLines(event, this.#terminal.colours)) this.#terminal.show(line);
+    for (const line of eventLines(event, this.#hint, this.#terminal.colours))
+      this.#terminal.show(line);
   };
 
   #tick(tick: Tick): void {
@@ -66,7 +70,11 @@ export class UpProgress {
   }
 }
 
-function eventLines(event: Exclude<UpEvent, Tick>, colours: Terminal['colours']): string[] {
+function eventLines(
+  event: Exclude<UpEvent, Tick>,
+  hint: string,
+  colours: Terminal['colours'],
+): string[] {
   switch (event.kind) {
     case 'starting':
       return [colours.dim(`starting ${event.part}`)];
@@ -77,7 +85,7 @@ function eventLines(event: Exclude<UpEvent, Tick>, colours: Terminal['colours'])
           ([name, url]) => `  ${name.padEnd(12)} ${colours.cyan(withoutPassword(url))}`,
         ),
         '',
-        `Up in ${formatDuration(event.tookMs)}. Ctrl-C stops it; in another terminal: npx millrace status`,
+        `Up in ${formatDuration(event.tookMs)}. ${hint}`,
         '',
       ];
     case 'failure':

@@ -5,6 +5,9 @@ import { dataDirOf, pipelineDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { UpProgress } from '../progress.ts';
 
+const HINT = 'Ctrl-C stops it; in another terminal: npx millrace status';
+const DETACHED_HINT = '`millrace status` shows it, `millrace down` stops it.';
+
 type UpFlags = Readonly<{ detach?: true; demo?: true; generator: boolean; adoptSlot?: true }>;
 
 export function upCommand(context: Context): Command {
@@ -16,7 +19,7 @@ export function upCommand(context: Context): Command {
     .option('--adopt-slot', 'take over a slot that exists, from its confirmed position')
     .action(async (flags: UpFlags) => {
       const { terminal, signal } = context;
-      const progress = new UpProgress(terminal, Date.now);
+      const progress = new UpProgress(terminal, flags.detach ? DETACHED_HINT : HINT, Date.now);
       const options = {
         dataDir: dataDirOf(context, command),
         pipelineDir: pipelineDirOf(context, command),
