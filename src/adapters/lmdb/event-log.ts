@@ -121,7 +121,7 @@ export class LmdbEventLog implements EventLog {
     while (!ended.aborted) {
       const seen = this.#bell.count(idOf(from));
       const current = await this.#segments.follow();
-      const { end } = current.end(from);
+      const { end } = current.records.end(from);
       if (next > end || (next < this.#start(from) && cleanup === 'delete')) {
         const { topic, partition } = from;
         const start = this.#start(from);
@@ -148,7 +148,7 @@ export class LmdbEventLog implements EventLog {
     const current = await this.#segments.follow();
     const { cleanup } = this.#topicOf(current, partition);
     const start = cleanup === 'delete' ? this.#start(partition) : 0;
-    return { start, end: current.end(partition).end };
+    return { start, end: current.records.end(partition).end };
   }
 
   async offsetAt(partition: TopicPartition, timestampMs: number): Promise<number> {
@@ -156,15 +156,15 @@ export class LmdbEventLog implements EventLog {
     const { cleanup } = this.#topicOf(current, partition);
     let next = cleanup === 'delete' ? this.#start(partition) : 0;
     for (const segment of this.#segments.all) {
-      const { end, latestMs } = segment.end(partition);
+      const { end, latestMs } = segment.records.end(partition);
       if (latestMs >= timestampMs) {
         const isKept = cleanup === 'compact' && segment === this.#segments.oldest;
-        if (!isKept) next = Math.max(next, segment.firstAt(partition, timestampMs));
+        if (!isKept) next = Math.max(next, segment.records.firstAt(partition, timestampMs));
         break;
       }
       next = Math.max(next, end);
     }
-    const { end } = current.end(partition);
+    const { end } = current.records.end(partition);
     while (next < end) {
       const records = this.#recordsFrom(partition, next);
       const found = records.find((record) => record.timestampMs >= timestampMs);
@@ -214,20 +214,20 @@ export class LmdbEventLog implements EventLog {
   /** Records at or after `next`, which is before the end; none when the rest was compacted away. */
   #recordsFrom(partition: TopicPartition, next: number): LogRecord[] {
     const { all, oldest } = this.#segments;
-    const holding = all.findLastIndex((segment) => segment.base(partition) <= next);
+    const holding = all.findLastIndex((segment) => segment.records.base(partition) <= next);
     if (holding < 0) {
-      const kept = oldest.kept(partition, next);
+      const kept = oldest.records.kept(partition, next);
       if (kept.length > 0) return kept;
     }
     for (const segment of all.slice(Math.max(0, holding))) {
-      const records = segment.blocks(partition, next);
+      const records = segment.records.blocks(partition, next);
       if (records.length > 0) return records;
     }
     return [];
   }
 
   #start(partition: TopicPartition): number {
-    return this.#segments.oldest.base(partition);
+    return this.#segments.oldest.records.base(partition);
   }
 
   #topicOf(segment: LogSegment, { topic, partition }: TopicPartition): TopicDeclaration {

@@ -3,6 +3,9 @@ import { open, type RootDatabase } from 'lmdb';
 import { MillraceError } from '../../domain/errors.ts';
 
 export type LogKey = readonly (string | number)[];
+/** Sorts after every string that a key holds. */
+export const LAST_STRING = '\u{10ffff}';
+
 export type LogDatabase = RootDatabase<Buffer, (string | number)[]>;
 
 const TRIAL_BYTES = 1 << 20;

@@ -57,7 +57,7 @@ export class LmdbProducer implements Producer {
       );
     }
     check(segment, blocks);
-    for (const block of blocks) segment.append(block);
+    for (const block of blocks) segment.records.append(block);
     if (position !== undefined) segment.putProducer(name, { epoch, position });
   }
 }

@@ -1,6 +1,7 @@
 import { blocksOf, type LogRecord } from '../../domain/record-block.ts';
 import { must } from '../../lib/must.ts';
 import type { TopicDeclaration, TopicPartition } from '../../ports/event-log.ts';
+import type { LogRecords } from './log-records.ts';
 import type { LogSegment } from './log-segment.ts';
 
 const KEPT_BLOCK_BYTES = 256 * 1024;
@@ -15,8 +16,9 @@ export function carryForward(from: LogSegment, to: LogSegment, tombstonesFromMs:
   for (const topic of from.topics()) {
     to.putTopic(topic);
     for (const partition of partitionsOf(topic)) {
-      to.continue(partition, from.end(partition));
-      if (topic.cleanup === 'compact') compact(from, to, partition, tombstonesFromMs);
+      to.records.continue(partition, from.records.end(partition));
+      if (topic.cleanup === 'compact')
+        compact(from.records, to.records, partition, tombstonesFromMs);
     }
   }
   for (const [name, state] of from.producers()) to.putProducer(name, state);
@@ -27,8 +29,8 @@ export function partitionsOf({ name, partitions }: TopicDeclaration): TopicParti
 }
 
 function compact(
-  from: LogSegment,
-  to: LogSegment,
+  from: LogRecords,
+  to: LogRecords,
   partition: TopicPartition,
   tombstonesFromMs: number,
 ): void {
@@ -59,15 +61,15 @@ function compact(
   flush();
 }
 
-function* recordsOf(segment: LogSegment, partition: TopicPartition): Generator<LogRecord> {
+function* recordsOf(from: LogRecords, partition: TopicPartition): Generator<LogRecord> {
   for (const kind of ['kept', 'blocks'] as const) {
-    let from = 0;
+    let next = 0;
     for (;;) {
-      const records = segment[kind](partition, from);
+      const records = from[kind](partition, next);
       const last = records.at(-1);
       if (last === undefined) break;
       yield* records;
-      from = last.offset + 1;
+      next = last.offset + 1;
     }
   }
 }

@@ -100,7 +100,7 @@ export class LogSegments implements AsyncDisposable {
     const { current } = this;
     return (
       current.sizeBytes() > segmentBytes ||
-      (now() - current.createdMs > retention.ms / 8 && current.hasBlocks)
+      (now() - current.createdMs > retention.ms / 8 && current.records.hasBlocks)
     );
   }
 
