@@ -179,7 +179,8 @@ export class ChangeEncoder {
     const toOld: Header[] = [['__debezium.oldkey', encoder.keyText(old, size)], ...this.#context];
     encoder.write('d', old, oldIsKey, undefined, size, origin, lsn, this.clock, toNew);
     if (this.#options.tombstones) encoder.writeTombstone(old, size, this.clock, toNew);
-    encoder.write('c', undefined, false, row, size, origin, lsn, this.clock, toOld);
+    const unchanged = oldIsKey ? undefined : old;
+    encoder.write('c', undefined, false, row, size, origin, lsn, this.clock, toOld, unchanged);
     this.changes += 2;
   }
 

@@ -63,7 +63,8 @@ export class EnvelopeEncoder {
 
   /**
    * Writes one change. `lsn` is null for incremental copies. `before` and `after` are whole rows,
-   * or undefined; `beforeIsKey` says that of `before` only the key's columns are known.
+   * or undefined; `beforeIsKey` says that of `before` only the key's columns are known. Values of
+   * `after` that the server leaves out as unchanged are taken from `unchanged`.
    */
   write(
     op: RowOperation,
@@ -75,6 +76,7 @@ export class EnvelopeEncoder {
     lsn: number | null,
     clock: BatchClock,
     headers?: readonly Header[],
+    unchanged = beforeIsKey ? undefined : before,
   ): void {
     if (this.#origin !== origin) this.#setOrigin(origin);
     const { relation } = this;
@@ -98,7 +100,7 @@ export class EnvelopeEncoder {
     else at = relation.row.write(before, undefined, out, at);
     at += KEY_AFTER.copy(out, at);
     if (after === undefined) at += NULL_TEXT.copy(out, at);
-    else at = relation.row.write(after, beforeIsKey ? undefined : before, out, at);
+    else at = relation.row.write(after, unchanged, out, at);
     at += this.#head.copy(out, at, 0, this.#headLength);
     at = writeLsn(lsn, out, at);
     at += this.#middle.copy(out, at, 0, this.#middleLength);
