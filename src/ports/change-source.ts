@@ -124,7 +124,7 @@ export interface ChangeSource extends AsyncDisposable {
 
   /** A REPEATABLE READ snapshot of now. */
   snapshot(): Promise<Snapshot>;
-  /** Where WAL writing stands: all that is visible to anyone now is before it. */
+  /** Where WAL writing stands: all that is visible to anyone now is before it. A stream gets there though nobody writes. */
   walInsertLsn(): Promise<Lsn>;
 
   follow(

@@ -207,6 +207,24 @@ describe('PostgresSource', { timeout: 60_000 }, () => {
     assert.equal((await source.walInsertLsn()) % BigInt(row?.['setting'] ?? ''), 0n);
   });
 
+  test('has WAL flushed that no commit follows, or nobody would be told of it', async () => {
+    await source.query('CREATE TABLE pruned AS SELECT i AS id FROM generate_series(1, 1000) i');
+    const isFlushed = async () => {
+      const [row] = await source.query(
+        'SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn() AS is_so',
+      );
+      return row?.['is_so'] === 't';
+    };
+    // Reading prunes the pages that an update has left behind; the server may flush that by chance.
+    await until(async () => {
+      await source.query('UPDATE pruned SET id = -id');
+      await source.query('SELECT count(*) FROM pruned');
+      return !(await isFlushed());
+    });
+    await source.walInsertLsn();
+    assert.equal(await isFlushed(), true);
+  });
+
   test('keeps the connection while its reader takes longer than wal_sender_timeout', async () => {
     await source.query(`
       CREATE TABLE slow (id integer, filler text);

@@ -16,6 +16,9 @@ import { PostgresSnapshot } from './snapshot.ts';
 import { PostgresWalStream } from './wal-stream.ts';
 import type { FollowOptions } from './wal-stream.ts';
 
+/** A commit that writes no row; every role may run it, and followers that ask for no messages see nothing. */
+const FLUSH_WAL = `SELECT set_config('synchronous_commit', 'local', true), pg_logical_emit_message(true, 'millrace', '')`;
+
 /** What `createSlot` gives; disposing it ends the snapshot, and with it a temporary slot. */
 export type CreatedSlot = Readonly<{ consistentPoint: Lsn; snapshot: PostgresSnapshot }> &
   AsyncDisposable;
@@ -129,12 +132,21 @@ export class PostgresSource implements ChangeSource {
   async walInsertLsn(): Promise<Lsn> {
     const [row] = await this.query(
       `SELECT pg_current_wal_insert_lsn() AS lsn,
+          pg_current_wal_flush_lsn() AS flushed,
           max(setting) FILTER (WHERE name = 'wal_block_size') AS block,
           max(setting) FILTER (WHERE name = 'wal_segment_size') AS segment
         FROM pg_settings`,
     );
     const value = (name: string) => must(row?.[name], `the query gives ${name}`);
-    return recordsEnd(parseLsn(value('lsn')), BigInt(value('block')), BigInt(value('segment')));
+    const end = recordsEnd(
+      parseLsn(value('lsn')),
+      BigInt(value('block')),
+      BigInt(value('segment')),
+    );
+    // Only flushed WAL is streamed. What no commit follows, such as the hints that a read has left
+    // on its pages, waits up to 15 s where nobody writes, and whoever waits for it as long.
+    if (parseLsn(value('flushed')) < end) await this.query(FLUSH_WAL);
+    return end;
   }
 
   async follow(options: FollowOptions, signal: AbortSignal): Promise<PostgresWalStream> {
