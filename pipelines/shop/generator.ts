@@ -63,7 +63,7 @@ class ShopLife {
     for (let batch = 0; batch < batches && !this.#signal.aborted; batch += 1) {
       if (rate === undefined && batch > 0) {
         dueMs = Math.max(dueMs + intervalMs, performance.now());
-        await sleep(dueMs - performance.now(), undefined, { signal: this.#signal });
+        await sleep(Math.max(0, dueMs - performance.now()), undefined, { signal: this.#signal });
       }
       this.#rows = 0;
       await this.#batch(batch);
