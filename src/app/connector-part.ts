@@ -4,12 +4,14 @@ import type { ConnectorConfig } from '../capture/connector-config.ts';
 import { NativeConnector } from '../capture/native-connector.ts';
 import type { Command } from '../domain/command.ts';
 import { remedyFor } from '../domain/errors.ts';
-import type { ConnectorStatus } from '../domain/status.ts';
+import type { ConnectorState, ConnectorStatus } from '../domain/status.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { partitionsOf, type Part } from './compose.ts';
 import { failureOf } from './failure.ts';
 import { CAPTURE_SCHEMAS, COMMANDS } from './topics.ts';
 import { VERSION } from './version.ts';
+
+const LOOK_EVERY_MS = 50;
 
 export type ConnectorPartOptions = Readonly<{
   log: EventLog;
@@ -34,18 +36,21 @@ export class ConnectorPart implements Part, AsyncDisposable {
   #connector: NativeConnector | undefined;
   #isPaused = false;
   #failure: unknown;
+  #seen: ConnectorState | undefined;
 
   constructor(options: ConnectorPartOptions) {
     this.#options = options;
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    const watching = setInterval(this.#watch, LOOK_EVERY_MS);
     try {
       await (await this.#ready()).run(signal);
     } catch (error) {
       this.#failure = error;
       throw error;
     } finally {
+      clearInterval(watching);
       this.#options.onChange();
     }
   }
@@ -62,6 +67,14 @@ export class ConnectorPart implements Part, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#source?.[Symbol.asyncDispose]();
   }
+
+  /** Others wait for the state: it is told when it changes, not at the next second. */
+  readonly #watch = (): void => {
+    const { state } = this.status();
+    if (state === this.#seen) return;
+    this.#seen = state;
+    this.#options.onChange();
+  };
 
   /** Kept from run to run: it makes its connections anew, and its counts go on. */
   async #ready(): Promise<NativeConnector> {

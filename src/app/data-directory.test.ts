@@ -73,8 +73,7 @@ describe('DataDirectory', () => {
   test('refuses a path that cannot be a folder', async () => {
     const file = join(root, 'file');
     writeFileSync(file, '');
-    await assert.rejects(DataDirectory.open(join(file, 'below'), 'test'), {
-      code: 'data_dir_unusable',
-    });
+    for (const dir of [file, join(file, 'below'), '/proc/below/this'])
+      await assert.rejects(DataDirectory.open(dir, 'test'), { code: 'data_dir_unusable' }, dir);
   });
 });

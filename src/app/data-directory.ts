@@ -8,7 +8,7 @@ import {
   readdirSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as wait } from 'node:timers/promises';
 import { MillraceError } from '../domain/errors.ts';
@@ -92,19 +92,31 @@ export function lastHolder(dir: string): Holder | undefined {
 /** Creates what is missing and checks what is there, without the lock. */
 export function prepareDataDirectory(dir: string): void {
   try {
-    const isNew = mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined;
+    const isNew = makeFolder(dir);
     accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK);
     refuseForeignFolder(dir, isNew);
     checkFormat(dir);
     chmodSync(dir, 0o700);
     const { log, store, logs } = placesIn(dir);
-    for (const each of [log, store, logs]) mkdirSync(each, { recursive: true, mode: 0o700 });
+    for (const each of [log, store, logs]) makeFolder(each);
   } catch (error) {
     if (error instanceof MillraceError) throw error;
     const found = (error as NodeJS.ErrnoException).code ?? String(error);
     if (found === 'ENOSPC') throw new MillraceError('disk_full', { dir }, error);
     throw new MillraceError('data_dir_unusable', { dir, found }, error);
   }
+}
+
+/**
+ * True when it was not there. Not by `recursive`: where a parent takes no folders, as in /proc,
+ * Node 24 never returns from that.
+ */
+function makeFolder(dir: string): boolean {
+  if (existsSync(dir)) return false;
+  const parent = dirname(dir);
+  if (parent !== dir) makeFolder(parent);
+  mkdirSync(dir, { mode: 0o700 });
+  return true;
 }
 
 /** A mistyped --data-dir must not spread files over somebody's home directory, nor `reset` empty it. */

@@ -20,7 +20,7 @@ export type UpEvent =
   | Readonly<{ kind: 'starting'; part: string }>
   /** All is up; addresses by name. */
   | Readonly<{ kind: 'ready'; urls: Readonly<Record<string, string>>; tookMs: number }>
-  /** At most once a second, while running. */
+  /** Once a second while running, and when the connector's state changes. */
   | Readonly<{
       kind: 'tick';
       connector?: ConnectorStatus;

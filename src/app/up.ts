@@ -5,7 +5,6 @@ import { query } from '../adapters/postgres/client.ts';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { PostgresSource } from '../adapters/postgres/source.ts';
 import { Bell } from '../lib/bell.ts';
-import { systemClock } from '../lib/clock.ts';
 import { answerOperation } from './answer.ts';
 import { CommandSender } from './command-sender.ts';
 import { connectionOf, openLog, openStore, topicsOf, type Part } from './compose.ts';
@@ -217,7 +216,12 @@ function ticker(
     name: 'ticker',
     async run(signal) {
       for (;;) {
-        await systemClock.sleep(TICK_MS, signal);
+        const state = statuses.connector?.state;
+        const pause = AbortSignal.any([signal, AbortSignal.timeout(TICK_MS)]);
+        // The end of the pause is the usual case, and no failure.
+        await statuses
+          .until(() => (statuses.connector?.state === state ? undefined : true), pause)
+          .catch(() => undefined);
         if (signal.aborted) return;
         const { connector, processors, generator } = statuses;
         // By this clock and not the statuses' times: idle parts write none, and their rate is 0.
