@@ -6,7 +6,7 @@ type Event = Readonly<{
   op: string;
   before: Row | null;
   after: Row | null;
-  source: Readonly<{ lsn: number | null; snapshot: string }>;
+  source: Readonly<{ lsn: number | null; txId: number | null; snapshot: string }>;
 }>;
 
 /**
@@ -14,7 +14,8 @@ type Event = Readonly<{
  *
  * Each update and delete tells the row that it changed: it must be the one that the records before left, so a
  * record that is lost, doubled or out of order within its key shows. Within a key, the LSN never falls.
- * A row may be copied once; when the stream already told it, the copy must agree.
+ * A row may be copied once; when the stream already told it, the copy must agree. A partition holds a transaction's
+ * streamed records in one piece, in LSN order, and a truncate removes its rows.
  */
 export async function historyOf(
   log: EventLog,
@@ -29,6 +30,10 @@ export async function historyOf(
   let records = 0;
   for (let partition = 0; partition < partitions; partition += 1) {
     let expectsTombstone: string | undefined;
+    const ownKeys = new Set<string>();
+    const transactions = new Set<number>();
+    let transaction: number | undefined;
+    let transactionLsn = 0;
     for (const record of await recordsOf(log, topic, partition)) {
       records += 1;
       const key = record.key === null ? '' : Buffer.from(record.key).toString();
@@ -42,7 +47,27 @@ export async function historyOf(
       if (expectsTombstone !== undefined) problems.push(`${at}: no tombstone before it`);
       const event = JSON.parse(Buffer.from(record.value).toString()) as Event;
       const known = rows.get(key);
-      const { lsn } = event.source;
+      const { lsn, txId } = event.source;
+      if (event.op !== 'r' && txId !== null) {
+        if (txId !== transaction) {
+          if (transactions.has(txId))
+            problems.push(`${at}: transaction ${txId} goes on after another`);
+          transactions.add(txId);
+          transaction = txId;
+          transactionLsn = 0;
+        }
+        if ((lsn ?? 0) < transactionLsn)
+          problems.push(`${at}: LSN ${lsn} after ${transactionLsn} in transaction ${txId}`);
+        transactionLsn = lsn ?? 0;
+      }
+      if (event.op === 't') {
+        for (const each of ownKeys) {
+          rows.delete(each);
+          unseen.add(each);
+        }
+        continue;
+      }
+      ownKeys.add(key);
       if (event.op !== 'r' && lsn !== null) {
         if (lsn < (lastLsn.get(key) ?? 0))
           problems.push(`${at}: LSN ${lsn} after ${lastLsn.get(key)}`);

@@ -1,0 +1,40 @@
+import { parseArgs } from 'node:util';
+import { planOf, type RoundPlan } from './plan.ts';
+import { runRound } from './round.ts';
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
+  },
+});
+const rounds = natural('rounds', values.rounds);
+const firstSeed = natural('seed', values.seed);
+
+for (let seed = firstSeed; seed < firstSeed + rounds; seed += 1)
+  await run(planOf(seed, { kills: 4, copiedRows: 30_000 }));
+
+async function run(plan: RoundPlan): Promise<void> {
+  const startedMs = performance.now();
+  const seconds = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
+  const what = `seed ${plan.seed}, ${plan.scenario}, kills ${plan.kills.map(({ victim }) => victim).join(' ')}`;
+  try {
+    const { records, transactions } = await runRound(plan);
+    console.log(
+      `ok ${what}: ${transactions} transactions, ${records} records without loss, double or disorder, store equal to source, ${seconds()}`,
+    );
+  } catch (error) {
+    console.error(
+      `FAILED ${what} after ${seconds()}; again: npm run test:crash -- --rounds 1 --seed ${plan.seed}`,
+    );
+    console.error(error);
+    process.exitCode = 1;
+  }
+}
+
+function natural(name: string, text: string): number {
+  const value = Number(text);
+  if (Number.isSafeInteger(value) && value > 0) return value;
+  console.error(`--${name}: expected a whole number above 0, found "${text}"`);
+  process.exit(2);
+}

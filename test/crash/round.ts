@@ -1,0 +1,98 @@
+import { rm } from 'node:fs/promises';
+import { setTimeout as wait } from 'node:timers/promises';
+import { LmdbEventLog } from '../../src/adapters/lmdb/event-log.ts';
+import { DataDirectory, placesIn } from '../../src/app/data-directory.ts';
+import { CaptureAlone } from './capture-alone.ts';
+import type { RoundPlan } from './plan.ts';
+import { runShop } from './shop-load.ts';
+import type { Subject } from './subject.ts';
+import { Up } from './up.ts';
+import { rowsOf, verifyHistory } from './verification.ts';
+import { runWorkload } from './workload.ts';
+import { makeWorkplace, TABLES, type Workplace } from './workplace.ts';
+
+const SESSIONS = 2;
+/** Nothing that a round wrote may go before it was looked at. */
+const KEEP_ALL = { ms: 86_400_000, bytes: 2 ** 40 };
+const SEGMENT_BYTES = 256 * 2 ** 20;
+
+export type RoundResult = Readonly<{ records: number; transactions: number }>;
+
+/** A failed round, whose files are kept. */
+export class RoundFailure extends Error {
+  override readonly name = 'RoundFailure';
+
+  constructor(folder: string, cause: unknown) {
+    super(`its data directory and what was printed are kept in ${folder}`, { cause });
+  }
+}
+
+/**
+ * Kills as planned, under load; then proves that nothing was lost, doubled or reordered within a
+ * key in the log, and that the store equals the source. Throws a RoundFailure.
+ */
+export async function runRound(plan: RoundPlan): Promise<RoundResult> {
+  const isEmbedded = plan.scenario !== 'capture alone';
+  const place = await makeWorkplace(plan, isEmbedded);
+  try {
+    await using subject = isEmbedded ? new Up(place) : new CaptureAlone(place);
+    const transactions = await killUnderLoad(subject, plan, place);
+    await subject.settle();
+    const rows = new Map(
+      await Promise.all(
+        TABLES.map(async (table) => [table, await rowsOf(place.server, table)] as const),
+      ),
+    );
+    await subject.stop();
+    using _held = await DataDirectory.open(place.dataDir, 'a crash test');
+    await using log = await LmdbEventLog.open({
+      dir: placesIn(place.dataDir).log,
+      retention: KEEP_ALL,
+      segmentBytes: SEGMENT_BYTES,
+    });
+    let records = 0;
+    for (const [table, expected] of rows) records += await verifyHistory(log, table, expected);
+    await place.server.remove();
+    await rm(place.folder, { recursive: true, force: true });
+    return { records, transactions };
+  } catch (error) {
+    await place.server.kill({ children: true });
+    throw new RoundFailure(place.folder, error);
+  }
+}
+
+/** Returns how many transactions changed our own tables. */
+async function killUnderLoad(
+  subject: Subject,
+  { seed, scenario, kills }: RoundPlan,
+  { server }: Workplace,
+): Promise<number> {
+  await subject.start();
+  const quiet = new AbortController();
+  const { facts } = server;
+  const sessions = Array.from({ length: SESSIONS }, (_, at) =>
+    runWorkload({ seed: seed + at, facts }, quiet.signal),
+  );
+  const shop =
+    scenario === 'capture alone' ? runShop({ seed, facts }, quiet.signal) : Promise.resolve();
+  const load = Promise.all([...sessions, shop]);
+  const killing = (async () => {
+    for (const { since, afterMs, victim, restMs } of kills) {
+      await subject.until(since);
+      await wait(afterMs);
+      await subject.kill(victim);
+      await wait(restMs);
+      await subject.startAgain(victim);
+    }
+    // The load comes through once more before it ends.
+    await subject.until('stream');
+  })();
+  try {
+    await Promise.race([killing, load]);
+    await killing;
+  } finally {
+    quiet.abort();
+  }
+  await load;
+  return (await Promise.all(sessions)).reduce((sum, committed) => sum + committed, 0);
+}

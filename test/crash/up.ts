@@ -1,0 +1,138 @@
+import { askControlSocket } from '../../src/app/control-socket.ts';
+import type { StatusReport } from '../../src/app/operations.ts';
+import { MillraceError } from '../../src/domain/errors.ts';
+import { parseLsn, type Lsn } from '../../src/domain/lsn.ts';
+import { must } from '../../src/lib/must.ts';
+import { MillraceProcess } from './millrace-process.ts';
+import type { Kill, Victim } from './plan.ts';
+import type { Subject } from './subject.ts';
+import type { Workplace } from './workplace.ts';
+
+/** For what takes a second or two where nothing else runs. */
+const PATIENCE_MS = 90_000;
+const NEVER = new AbortController().signal;
+
+/** `millrace up`, with the embedded server or with one of the user's own, told by `env`. */
+export class Up implements Subject {
+  readonly #place: Workplace;
+  readonly #env: Readonly<Record<string, string>>;
+  #process: MillraceProcess | undefined;
+
+  constructor(place: Workplace, env: Readonly<Record<string, string>> = {}) {
+    this.#place = place;
+    this.#env = env;
+  }
+
+  async start(): Promise<void> {
+    this.#process = this.#run('up');
+  }
+
+  async until(since: Kill['since']): Promise<void> {
+    if (since === 'start') return;
+    const states = since === 'copy' ? ['copying', 'streaming'] : ['streaming'];
+    await this.#until(`it was seen ${states.join(' or ')}`, ({ connector }) =>
+      states.includes(connector?.state ?? ''),
+    );
+  }
+
+  async kill(victim: Victim): Promise<void> {
+    const { server } = this.#place;
+    await Promise.all([
+      victim === 'millrace' || victim === 'both' ? this.#process?.kill() : undefined,
+      victim === 'millrace' ? undefined : server.kill({ children: victim !== 'postmaster' }),
+    ]);
+  }
+
+  /** PostgreSQL is started again by `up` itself. */
+  async startAgain(victim: Victim): Promise<void> {
+    if (victim === 'millrace' || victim === 'both') await this.start();
+  }
+
+  async settle(): Promise<void> {
+    await this.stop();
+    this.#process = this.#run('up', '--no-generator');
+    await this.#until('it was up', () => true);
+    const end = await this.#walEnd();
+    await this.#until(
+      `all up to ${end} was captured`,
+      ({ connector }) =>
+        connector?.state === 'streaming' &&
+        connector.confirmedLsn !== undefined &&
+        parseLsn(connector.confirmedLsn) >= end,
+    );
+    // Asked anew: only now do the ends of the partitions count.
+    await this.#until('all was processed', isProcessed);
+    await this.#run('reconcile').succeeds(PATIENCE_MS);
+  }
+
+  async stop(): Promise<void> {
+    await this.#process?.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#process?.kill();
+  }
+
+  #run(...given: string[]): MillraceProcess {
+    const { dataDir, pipelineDir, printed, folder } = this.#place;
+    return MillraceProcess.start({
+      arguments: [...given, '--data-dir', dataDir, '--pipeline', pipelineDir],
+      env: {
+        MOCK_DATA_INTERVAL_SECONDS: '0.1',
+        MOCK_DATA_RECORDS_PER_BATCH: '20',
+        ...this.#env,
+      },
+      logFile: printed,
+      cwd: folder,
+    });
+  }
+
+  /** Of what is committed: a commit has flushed the WAL before it. */
+  async #walEnd(): Promise<Lsn> {
+    const { server } = this.#place;
+    await server.query('insert into crash_rows (n) values (-1)');
+    const [row] = await server.query('select pg_current_wal_flush_lsn() as end');
+    return parseLsn(must(row?.['end'], 'the server says where its WAL ends'));
+  }
+
+  async #until(what: string, fits: (status: StatusReport) => boolean): Promise<void> {
+    const running = must(this.#process, 'it was started');
+    let last: StatusReport | undefined;
+    try {
+      await running.until(what, PATIENCE_MS, async () => {
+        last = await this.#status();
+        for (const failure of last?.failures ?? [])
+          throw new Error(`${failure.part} has failed for good: ${failure.message}`);
+        return last !== undefined && fits(last);
+      });
+    } catch (error) {
+      const { connector, processors } = last ?? {};
+      const seen = JSON.stringify({ connector, processors });
+      throw new Error(`last status: ${seen}`, { cause: error });
+    }
+  }
+
+  /** Undefined while nobody answers. */
+  async #status(): Promise<StatusReport | undefined> {
+    try {
+      for await (const status of askControlSocket(this.#place.dataDir, 'status', {}, NEVER))
+        return status as StatusReport;
+    } catch (error) {
+      if (!(error instanceof MillraceError && error.code === 'not_running')) throw error;
+    }
+    return undefined;
+  }
+}
+
+function isProcessed({ processors }: StatusReport): boolean {
+  return (
+    processors.length > 0 &&
+    processors.every(
+      ({ state, tasks, parked }) =>
+        state === 'running' &&
+        parked === 0 &&
+        tasks.length > 0 &&
+        tasks.every(({ partitions }) => partitions.every(({ offset, end }) => offset === end)),
+    )
+  );
+}
