@@ -22,7 +22,9 @@ function usageFailure(error: CommanderError): Failure {
 
 function namedFailure(error: MillraceError): Failure {
   const { exit, hint } = remedyFor(error);
-  const because = causeOf(error);
+  const reason = causeOf(error);
+  const isSaid = reason === undefined || toJson(error.facts).includes(toJson(reason).slice(1, -1));
+  const because = isSaid ? undefined : reason;
   return {
     exitCode: exit,
     text: [
