@@ -15,8 +15,11 @@ import { MillraceError } from '../domain/errors.ts';
 
 /** Of the folder's layout and of the files in it; another one is refused, never guessed at. */
 const FORMAT = 1;
-/** How long a command that only looks may keep an `up` waiting, and the other way round. */
+/** How long a command that only looks may keep others waiting. */
 const LOCK_WAIT_MS = 3000;
+/** What runs until it is told to stop is not waited for; long enough for one that was just killed. */
+const LONG_RUNNING = ['up', 'capture'];
+const LONG_RUNNING_WAIT_MS = 250;
 
 /** Who holds a data directory, as told to the one who is refused. */
 export type Holder = Readonly<{ pid: number; what: string }>;
@@ -40,7 +43,7 @@ export class DataDirectory implements Disposable {
    * Creates what is missing and takes the lock. Throws `data_dir_unusable`, `data_dir_version`, or,
    * when another process keeps the lock, `data_dir_locked`, which names that process.
    */
-  static async open(dir: string, what: string, waitMs = LOCK_WAIT_MS): Promise<DataDirectory> {
+  static async open(dir: string, what: string, waitMs?: number): Promise<DataDirectory> {
     prepareDataDirectory(dir);
     return this.#take(dir, what, waitMs);
   }
@@ -52,8 +55,8 @@ export class DataDirectory implements Disposable {
     return this.#take(dir, 'reset', 0);
   }
 
-  static async #take(dir: string, what: string, waitMs: number): Promise<DataDirectory> {
-    const lock = await takeLock(dir, Date.now() + waitMs);
+  static async #take(dir: string, what: string, waitMs?: number): Promise<DataDirectory> {
+    const lock = await takeLock(dir, waitMs);
     writeFileSync(holderFile(dir), JSON.stringify({ pid: process.pid, what } satisfies Holder));
     return new DataDirectory(dir, lock);
   }
@@ -139,12 +142,14 @@ function checkFormat(dir: string): void {
   }
 }
 
-async function takeLock(dir: string, deadlineMs: number): Promise<DatabaseSync> {
+async function takeLock(dir: string, waitMs: number | undefined): Promise<DatabaseSync> {
+  const startedMs = Date.now();
   for (;;) {
     const lock = tryLock(dir);
     if (lock !== undefined) return lock;
-    if (Date.now() >= deadlineMs) {
-      const { pid, what } = lastHolder(dir) ?? { pid: 'unknown', what: 'unknown' };
+    const { pid, what } = lastHolder(dir) ?? { pid: 'unknown', what: 'unknown' };
+    const usualMs = LONG_RUNNING.includes(what) ? LONG_RUNNING_WAIT_MS : LOCK_WAIT_MS;
+    if (Date.now() - startedMs >= (waitMs ?? usualMs)) {
       throw new MillraceError('data_dir_locked', { dir, pid, holder: what });
     }
     await wait(25);

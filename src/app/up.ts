@@ -4,6 +4,8 @@ import type { LmdbStore } from '../adapters/lmdb/store.ts';
 import { query } from '../adapters/postgres/client.ts';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { PostgresSource } from '../adapters/postgres/source.ts';
+import type { ConnectorConfig } from '../capture/connector-config.ts';
+import { MillraceError } from '../domain/errors.ts';
 import { Bell } from '../lib/bell.ts';
 import { answerOperation } from './answer.ts';
 import { CommandSender } from './command-sender.ts';
@@ -88,8 +90,8 @@ async function up(
   const server = embedded?.connection ?? serverOf(config.source);
   const connector = readConnector(connectorFile, options.env, server);
   const connection = connectionOf(connector, config.source);
-  if (embedded === undefined) await refuseUnready(connection, connector);
   const isDemo = embedded !== undefined || options.demo;
+  if (embedded === undefined) await checkFirst(connection, connector, isDemo);
   if (isDemo) await applySchema(pipeline, options.pipelineDir, server);
   signal.throwIfAborted();
 
@@ -195,6 +197,23 @@ async function openParts(
   if (log.status === 'rejected') throw log.reason;
   if (store.status === 'rejected') throw store.reason;
   return { embedded: embedded.value, log: log.value, store: store.value };
+}
+
+/**
+ * What the server lacks is said before anything starts. One that is away is waited for, as it
+ * would be later, by the connector; only a demonstration has to write to it first.
+ */
+async function checkFirst(
+  connection: ConnectionFacts,
+  connector: ConnectorConfig,
+  isDemo: boolean,
+): Promise<void> {
+  try {
+    await refuseUnready(connection, connector);
+  } catch (error) {
+    const isAway = error instanceof MillraceError && error.code === 'source_unreachable';
+    if (!isAway || isDemo) throw error;
+  }
 }
 
 async function applySchema(
