@@ -47,9 +47,9 @@ export async function* reconcile(
   yield progress('holding the processors');
   await hold.place('now', signal);
   yield progress('taking a snapshot of the source');
-  const creating = createSlot(source, context.clock, signal);
+  await using creating = createSlot(source, context.clock, signal);
   for await (const message of creating.blockers) yield progress(message);
-  await using slot = await creating.slot;
+  const slot = await creating.slot;
   yield progress(`waiting until capture has passed ${formatLsn(slot.consistentPoint)}`);
   await untilCaptured(context, running, slot.consistentPoint, signal);
   const targets = await findTargets(context, running, slot.snapshot.visible, signal);
@@ -180,7 +180,7 @@ function createSlot(
   source: PostgresSource,
   clock: () => number,
   signal: AbortSignal,
-): { slot: Promise<CreatedSlot>; blockers: AsyncGenerator<string, void> } {
+): { slot: Promise<CreatedSlot>; blockers: AsyncGenerator<string, void> } & AsyncDisposable {
   const name = `millrace_reconcile_${randomUUID().replaceAll('-', '').slice(0, 16)}`;
   const slot = source.createSlot(name, { temporary: true, signal });
   const ended = slot.then(
@@ -202,7 +202,14 @@ function createSlot(
         yield `after ${waitedS} s still waiting for a transaction to end: pid ${pid ?? 'none (prepared)'}, begun ${startedAt ?? '?'}, ${query.slice(0, 200)}`;
     }
   };
-  return { slot, blockers: blockers() };
+  return {
+    slot,
+    blockers: blockers(),
+    async [Symbol.asyncDispose]() {
+      // One that was never created has told why where it was awaited.
+      await (await slot.catch(() => undefined))?.[Symbol.asyncDispose]();
+    },
+  };
 }
 
 async function untilCaptured(
