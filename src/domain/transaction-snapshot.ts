@@ -11,7 +11,8 @@ export class TransactionSnapshot {
 
   constructor(text: string) {
     const [, xmin, xmax, running] = /^(\d+):(\d+):([\d,]*)$/.exec(text) ?? [];
-    if (xmin === undefined || xmax === undefined) throw new SyntaxError(`not a snapshot: "${text}"`);
+    if (xmin === undefined || xmax === undefined)
+      throw new SyntaxError(`not a snapshot: "${text}"`);
     this.#xmin = Number(xmin);
     this.#xmax = Number(xmax);
     this.#running = new Set(running === '' ? [] : running?.split(',').map(Number));
