@@ -9,8 +9,11 @@ import { captureProducer, NativeConnector } from '../src/capture/native-connecto
 import { parseLsn } from '../src/domain/lsn.ts';
 import { parsePosition } from '../src/domain/position.ts';
 
-const [, , server = '{}', dir = '', slot = '', end = '', adopt = ''] = process.argv;
-const { host, port, user, password, database } = JSON.parse(server) as Record<string, string>;
+const [, , dir = '', slot = '', end = '', how = ''] = process.argv;
+const { host, port, user, password, database } = JSON.parse(
+  // oxlint-disable-next-line node/no-process-env -- its parent tells the password here
+  process.env['BENCH_SERVER'] ?? '{}',
+) as Record<string, string>;
 const config = readConnectorConfig(
   {
     name: 'bench',
@@ -44,7 +47,7 @@ const connector = new NativeConnector({
   partitionsOf: () => 1,
   schemasTopic: 'schemas',
   version: 'bench',
-  adoptSlot: adopt === 'adopt',
+  adoptSlot: how === 'adopt',
   clock: Date.now,
 });
 const stop = new AbortController();

@@ -2,16 +2,14 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { temporaryPostgres, type TemporaryPostgres } from '../test/postgres.ts';
-import type { Figures } from './main.ts';
+import { captureRun } from './capture-run.ts';
+import { compared, type Figures, type Run } from './figures.ts';
 import { findPeer } from './peer.ts';
 import { runCosting } from './process-cost.ts';
 import { createSlots, createTable, dropSlot, insertRows } from './source.ts';
-import { median } from './statistics.ts';
 
 const ROWS = 1_000_000;
 const ROUNDS = 3;
-
-type Drain = { rowsPerS: number; cpuUs: number; privateMb: number };
 
 /**
  * The same WAL drained by pg_recvlogical into a file and by the native connector into the durable
@@ -36,22 +34,14 @@ async function compare(peer: string, perTransaction: number): Promise<Figures> {
     rounds.flatMap((round) => [`peer_${round}`, `ours_${round}`]),
   );
   const end = await insertRows(server, ROWS, perTransaction);
-  const theirs: Drain[] = [];
-  const ours: Drain[] = [];
+  const theirs: number[] = [];
+  const ours: Run[] = [];
   for (const round of rounds) {
     theirs.push(await drainByPeer(server, peer, `peer_${round}`, end));
-    ours.push(await drainByUs(server, `ours_${round}`, end));
+    ours.push(await captureRun(server, `ours_${round}`, end, ROWS, 'adopt'));
+    await dropSlot(server, `ours_${round}`);
   }
-  const rate = median(ours.map(({ rowsPerS }) => rowsPerS));
-  return {
-    rows_per_s: Math.round(rate),
-    peer_rows_per_s: Math.round(median(theirs.map(({ rowsPerS }) => rowsPerS))),
-    ratio: round2(
-      median(ours.map(({ rowsPerS }, round) => rowsPerS / (theirs[round]?.rowsPerS ?? Number.NaN))),
-    ),
-    cpu_us_per_change: round2(median(ours.map(({ cpuUs }) => cpuUs))),
-    peak_private_mb: Math.round(Math.max(...ours.map(({ privateMb }) => privateMb))),
-  };
+  return compared(ours, theirs);
 }
 
 async function drainByPeer(
@@ -59,11 +49,11 @@ async function drainByPeer(
   peer: string,
   slot: string,
   end: string,
-): Promise<Drain> {
+): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'millrace-bench-'));
   const file = join(folder, 'wal');
   const { host, port, user, database, password } = server;
-  const { seconds, peakPrivateMb } = await runCosting(
+  const { seconds } = await runCosting(
     peer,
     [
       '--start',
@@ -95,31 +85,5 @@ async function drainByPeer(
     throw new Error(`${peer} wrote only ${size} bytes: it did not drain the slot`);
   await rm(folder, { recursive: true });
   await dropSlot(server, slot);
-  return { rowsPerS: ROWS / seconds, cpuUs: 0, privateMb: peakPrivateMb };
-}
-
-async function drainByUs(server: TemporaryPostgres, slot: string, end: string): Promise<Drain> {
-  const folder = await mkdtemp(join(tmpdir(), 'millrace-bench-'));
-  const child = new URL('capture-child.ts', import.meta.url).pathname;
-  const { stdout, peakPrivateMb } = await runCosting(process.execPath, [
-    child,
-    JSON.stringify(server),
-    folder,
-    slot,
-    end,
-    'adopt',
-  ]);
-  const { seconds, changes, cpuUs } = JSON.parse(stdout) as {
-    seconds: number;
-    changes: number;
-    cpuUs: number;
-  };
-  if (changes !== ROWS) throw new Error(`the log holds ${changes} changes, expected ${ROWS}`);
-  await rm(folder, { recursive: true });
-  await dropSlot(server, slot);
-  return { rowsPerS: changes / seconds, cpuUs: cpuUs / changes, privateMb: peakPrivateMb };
-}
-
-function round2(value: number): number {
-  return Math.round(value * 100) / 100;
+  return ROWS / seconds;
 }

@@ -5,7 +5,7 @@ import { LmdbEventLog } from '../src/adapters/lmdb/event-log.ts';
 import { LmdbStore } from '../src/adapters/lmdb/store.ts';
 import { PostgresClient } from '../src/adapters/postgres/client.ts';
 import { temporaryFolder } from '../test/postgres.ts';
-import type { Figures } from './main.ts';
+import type { Figures } from './figures.ts';
 import { percentile } from './statistics.ts';
 
 const PER_SECOND = 1000;

@@ -4,9 +4,8 @@
  */
 import { benchCapture } from './capture.ts';
 import { benchCopy } from './copy.ts';
+import type { Figures } from './figures.ts';
 import { benchLatency } from './latency.ts';
-
-export type Figures = Readonly<Record<string, number>>;
 
 const BENCHES: Readonly<Record<string, () => Promise<Figures>>> = {
   capture: benchCapture,
