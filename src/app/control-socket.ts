@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmodSync, mkdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, rmSync, statSync } from 'node:fs';
 import { createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -47,9 +47,11 @@ export async function serveControlSocket(
   const server = createServer((asked, answer) => {
     void answerOne(asked, answer, handle, closing.signal);
   });
+  // Ours alone from its first moment on: a chmod would come after it.
+  const umask = process.umask(0o177);
   server.listen(path);
+  process.umask(umask);
   await once(server, 'listening');
-  chmodSync(path, 0o600);
   return {
     [Symbol.asyncDispose]: async () => {
       const closed = once(server, 'close');
@@ -86,11 +88,11 @@ function preparePlace(path: string): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const place = statSync(dirname(path));
   const isOurs = process.getuid === undefined || place.uid === process.getuid();
-  if (!isOurs || (place.mode & 0o077) !== 0)
+  if (!isOurs || (place.mode & 0o022) !== 0)
     throw new MillraceError('data_dir_unusable', {
       dir: dirname(path),
-      found: 'a folder that others may use',
-      expected: 'mode 0700 and this user as owner',
+      found: 'a folder that others may write to',
+      expected: 'this user as owner, and the only one who may write',
     });
   rmSync(path, { force: true });
 }

@@ -26,11 +26,14 @@ async function holderOf(dir: string) {
 }
 
 describe('DataDirectory', () => {
-  test('creates a folder that only its owner may read', async () => {
+  test("creates a folder that nobody else may read, and that root's PostgreSQL may pass", async () => {
     const dir = join(root, 'new', 'nested');
     using held = await DataDirectory.open(dir, 'test');
     assert.equal(held.dir, dir);
-    assert.equal(statSync(dir).mode & 0o777, 0o700);
+    const mode = (name: string) => statSync(join(dir, name)).mode & 0o777;
+    assert.equal(mode('.'), process.getuid?.() === 0 ? 0o711 : 0o700);
+    for (const folder of ['log', 'store', 'logs']) assert.equal(mode(folder), 0o700, folder);
+    for (const file of ['format', 'holder.json', 'lock.db']) assert.equal(mode(file), 0o600, file);
   });
 
   test('refuses a second process and names the first; kill -9 of the first frees it', async () => {

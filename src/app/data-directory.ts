@@ -20,12 +20,16 @@ const LOCK_WAIT_MS = 3000;
 /** What runs until it is told to stop is not waited for; long enough for one that was just killed. */
 const LONG_RUNNING = ['up', 'capture'];
 const LONG_RUNNING_WAIT_MS = 250;
+/** Root's PostgreSQL runs as another user, which has to pass through; nobody may list the folder. */
+const FOLDER_MODE = process.getuid?.() === 0 ? 0o711 : 0o700;
+const OWN_MODE = 0o700;
 
 /** Who holds a data directory, as told to the one who is refused. */
 export type Holder = Readonly<{ pid: number; what: string }>;
 
 /**
- * The folder that holds all of one Millrace: log, store, embedded PostgreSQL, logs.
+ * The folder that holds all of one Millrace: log, store, embedded PostgreSQL, logs. Other users
+ * read nothing of it.
  *
  * One process holds it at a time. The lock is the kernel's, so it ends with the process, however
  * that ends; the threads of the process share it. See docs/decisions/0002-data-directory-lock.md.
@@ -57,7 +61,8 @@ export class DataDirectory implements Disposable {
 
   static async #take(dir: string, what: string, waitMs?: number): Promise<DataDirectory> {
     const lock = await takeLock(dir, waitMs);
-    writeFileSync(holderFile(dir), JSON.stringify({ pid: process.pid, what } satisfies Holder));
+    const holder = JSON.stringify({ pid: process.pid, what } satisfies Holder);
+    writeFileSync(holderFile(dir), holder, { mode: 0o600 });
     return new DataDirectory(dir, lock);
   }
 
@@ -95,13 +100,13 @@ export function lastHolder(dir: string): Holder | undefined {
 /** Creates what is missing and checks what is there, without the lock. */
 export function prepareDataDirectory(dir: string): void {
   try {
-    const isNew = makeFolder(dir);
+    const isNew = makeFolder(dir, FOLDER_MODE);
     accessSync(dir, constants.R_OK | constants.W_OK | constants.X_OK);
     refuseForeignFolder(dir, isNew);
     checkFormat(dir);
-    chmodSync(dir, 0o700);
+    chmodSync(dir, FOLDER_MODE);
     const { log, store, logs } = placesIn(dir);
-    for (const each of [log, store, logs]) makeFolder(each);
+    for (const each of [log, store, logs]) makeFolder(each, OWN_MODE);
   } catch (error) {
     if (error instanceof MillraceError) throw error;
     const found = (error as NodeJS.ErrnoException).code ?? String(error);
@@ -114,11 +119,11 @@ export function prepareDataDirectory(dir: string): void {
  * True when it was not there. Not by `recursive`: where a parent takes no folders, as in /proc,
  * Node 24 never returns from that.
  */
-function makeFolder(dir: string): boolean {
+function makeFolder(dir: string, mode: number): boolean {
   if (existsSync(dir)) return false;
   const parent = dirname(dir);
-  if (parent !== dir) makeFolder(parent);
-  mkdirSync(dir, { mode: 0o700 });
+  if (parent !== dir) makeFolder(parent, mode);
+  mkdirSync(dir, { mode });
   return true;
 }
 
@@ -157,7 +162,10 @@ async function takeLock(dir: string, waitMs: number | undefined): Promise<Databa
 }
 
 function tryLock(dir: string): DatabaseSync | undefined {
-  const lock = new DatabaseSync(join(dir, 'lock.db'));
+  const file = join(dir, 'lock.db');
+  // SQLite would let everybody read it, and whoever reads it can keep us from locking it.
+  writeFileSync(file, '', { flag: 'a', mode: 0o600 });
+  const lock = new DatabaseSync(file);
   try {
     lock.exec('PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE');
     return lock;
