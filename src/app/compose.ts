@@ -55,10 +55,12 @@ export function partitionsOf(pipeline: Pick<Pipeline, 'partitions'>): (topic: st
 /** The processors of a pipeline, each a part of its own, so that one that fails leaves the others alone. */
 export function composeProcessors(
   pipeline: Pipeline,
-  log: EventLog,
-  store: Store,
+  { log, store }: Readonly<{ log: EventLog; store: Store }>,
+  { bufferRecords }: Config['stream'],
   onChange: () => void,
 ): Part[] {
+  // Of each partition, one commit is under way while the next is filled.
+  const limits = { maxRecords: Math.floor(bufferRecords / 2) };
   return pipeline.processors.map((processor) => {
     const runner = new TaskRunner({
       processor,
@@ -67,6 +69,7 @@ export function composeProcessors(
       clock: systemClock,
       commandTopic: COMMANDS,
       deadLetterTopic: deadLetterTopic(processor.name),
+      limits,
       onChange,
     });
     return {

@@ -59,7 +59,7 @@ export function readConfig(
       intervalMs: read.number('MOCK_DATA_INTERVAL_SECONDS', 10, { min: 0.001, max: 86_400 }) * 1000,
     },
     stream: {
-      bufferRecords: read.integer('STREAM_BUFFER_SIZE', 1000, { min: 1, max: 10_000_000 }),
+      bufferRecords: read.integer('STREAM_BUFFER_SIZE', 1000, { min: 2, max: 10_000_000 }),
     },
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
   };

@@ -9,6 +9,7 @@ export type WorkerTask = Readonly<{
   dataDir: string;
   pipelineDir: string;
   retention: Config['retention'];
+  stream: Config['stream'];
   wake: SharedArrayBuffer;
   /** Fills in the connector's file. */
   environment: Environment;

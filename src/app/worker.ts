@@ -30,7 +30,9 @@ async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
     tell({ kind: 'part', part, state: partStateOf(state) });
   if (task.role === 'stream') {
     await using store = await openStore(task.dataDir);
-    const parts = composeProcessors(pipeline, log, store, () => publisher.changed());
+    const parts = composeProcessors(pipeline, { log, store }, task.stream, () =>
+      publisher.changed(),
+    );
     const publisher = new StatusPublisher(task.role, log, parts);
     await runParts(parts, [publisher], onState, signal);
   } else {

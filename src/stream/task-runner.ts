@@ -24,7 +24,7 @@ export type TaskRunnerOptions = Readonly<{
   /** Where operators' commands are. Those from before the run are not obeyed. */
   commandTopic: string;
   deadLetterTopic: string;
-  limits?: TaskLimits;
+  limits?: Partial<TaskLimits>;
   /** Called when the state, the hold reached or the problem has changed. */
   onChange?: () => void;
 }>;
@@ -194,7 +194,7 @@ export class TaskRunner {
     signal: AbortSignal,
     onError: (error: unknown) => void,
   ): void {
-    const { processor, log, store, deadLetterTopic, limits = TASK_LIMITS } = this.#options;
+    const { processor, log, store, deadLetterTopic } = this.#options;
     const task = new Task({
       processor,
       partition,
@@ -203,7 +203,7 @@ export class TaskRunner {
       partitioner,
       holds: this.#holds,
       deadLetterTopic,
-      limits,
+      limits: { ...TASK_LIMITS, ...this.#options.limits },
       onProgress: () => {
         this.#problem = undefined;
         this.#tell();
