@@ -36,7 +36,7 @@ const ANSWERS: { readonly [Name in keyof Operations]: Answer<Name> } = {
     once(() => settleDeadLetters('replay', target, context, runningIn(context), signal)),
   'dlq.drop': (target, context, signal) =>
     once(() => settleDeadLetters('drop', target, context, runningIn(context), signal)),
-  reconcile: (_, context, signal) => reconcile(context, runningIn(context), signal),
+  reconcile: (args, context, signal) => reconcile(args, context, runningIn(context), signal),
   'connector.pause': (_, context, signal) => once(() => setPaused(true, context, signal)),
   'connector.resume': (_, context, signal) => once(() => setPaused(false, context, signal)),
   source: (_, context) => once(async () => runningIn(context).source),

@@ -1,34 +1,33 @@
 import { MillraceError } from '../domain/errors.ts';
 import type { LogRecord } from '../domain/record-block.ts';
 import { parseExactJson } from '../lib/exact-json.ts';
+import { systemClock } from '../lib/clock.ts';
 import { globMatcher, isGlob } from '../lib/glob.ts';
 import { merge } from '../lib/merge.ts';
 import type { EventLog, TopicDeclaration, TopicPartition } from '../ports/event-log.ts';
 import type { ConsumeArguments, ConsumedRecord } from './operations.ts';
 
+/** How soon a new topic is noticed; its records wait for us. */
+const LOOK_FOR_TOPICS_MS = 500;
+
 type Range = TopicPartition & Readonly<{ from: number; end: number }>;
 
 /**
- * The records that `args` asks for. Topics are those of the start. Records of one partition come
- * in offset order; without `follow`, partition after partition.
+ * The records that `args` asks for. Records of one partition come in offset order; without
+ * `follow`, partition after partition. A pattern that is followed takes topics that appear later
+ * too, from their first record on, and may match none yet.
  */
 export async function* consume(
   log: EventLog,
   args: ConsumeArguments,
   signal: AbortSignal,
 ): AsyncGenerator<ConsumedRecord, void> {
-  const ranges: Range[] = [];
-  for (const partition of await partitionsOf(log, args.topics))
-    ranges.push(await rangeOf(log, partition, args.from));
   const isWanted = keyFilter(args.key);
   let left = args.limit ?? Infinity;
   if (left <= 0) return;
   const batches = args.follow
-    ? merge(
-        ranges.map((range) => (stop) => readOn(log, range, stop)),
-        signal,
-      )
-    : readToEnd(log, ranges, signal);
+    ? merge((stop) => readers(log, args, stop), signal)
+    : readToEnd(log, await rangesOf(log, await partitionsOf(log, args.topics), args.from), signal);
   for await (const { topic, partition, records } of batches) {
     for (const record of records) {
       const key = valueOf(record.key);
@@ -57,6 +56,38 @@ async function partitionsOf(log: EventLog, pattern: string): Promise<TopicPartit
       [isGlob(pattern) ? 'pattern' : 'topic']: pattern,
     });
   return found.flatMap(partitionsOfTopic);
+}
+
+async function rangesOf(
+  log: EventLog,
+  partitions: readonly TopicPartition[],
+  asked: ConsumeArguments['from'],
+): Promise<Range[]> {
+  const ranges: Range[] = [];
+  for (const partition of partitions) ranges.push(await rangeOf(log, partition, asked));
+  return ranges;
+}
+
+/** One reader a partition: of those there are, then of each topic that appears and fits. */
+async function* readers(
+  log: EventLog,
+  { topics, from }: ConsumeArguments,
+  signal: AbortSignal,
+): AsyncGenerator<(stop: AbortSignal) => AsyncIterable<Batch>> {
+  const isOpen = isGlob(topics);
+  const matches = globMatcher(topics);
+  const known = new Set<string>();
+  let asked = from;
+  if (!isOpen) await partitionsOf(log, topics);
+  while (!signal.aborted) {
+    const added = (await log.topics()).filter(({ name }) => matches(name) && !known.has(name));
+    for (const { name } of added) known.add(name);
+    for (const range of await rangesOf(log, added.flatMap(partitionsOfTopic), asked))
+      yield (stop) => readOn(log, range, stop);
+    if (!isOpen) return;
+    asked = 'beginning';
+    await systemClock.sleep(LOOK_FOR_TOPICS_MS, signal);
+  }
 }
 
 export function partitionsOfTopic({ name, partitions }: TopicDeclaration): TopicPartition[] {

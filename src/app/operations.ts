@@ -26,7 +26,7 @@ export type Operations = Readonly<{
   /** *Running.* Gives up the first record of a key, and tries those behind it. */
   'dlq.drop': Operation<ParkedTarget, ParkedOutcome>;
   /** *Running.* Proves that the store equals the source while data flows. */
-  reconcile: Operation<None, ReconcileEvent>;
+  reconcile: Operation<ReconcileArguments, ReconcileEvent>;
   /** *Running.* Yields once when the connector rests, or works again. */
   'connector.pause': Operation<None, ConnectorStatus>;
   'connector.resume': Operation<None, ConnectorStatus>;
@@ -143,6 +143,11 @@ export type ParkedOutcome = Readonly<{
   processor: string;
   parkedBefore: number;
   parkedAfter: number;
+}>;
+
+export type ReconcileArguments = Readonly<{
+  /** After so long, the transactions that keep the snapshot waiting are named. Default 30 s. */
+  nameBlockersAfterMs?: number;
 }>;
 
 export type ReconcileEvent =

@@ -12,7 +12,7 @@ import type { EventLog, TopicPartition } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
 import { partitionsOfTopic } from './consume.ts';
 import type { OperationContext, RunningParts } from './operation-context.ts';
-import type { ReconcileEvent } from './operations.ts';
+import type { ReconcileArguments, ReconcileEvent } from './operations.ts';
 import type { StoreReader } from './pipeline.ts';
 
 /** A hold ends by itself after so long, should we die; while we live it is renewed in time. */
@@ -30,6 +30,7 @@ const LOOK_EVERY_MS = 20;
  * The processors go on as soon as the comparison is over, however it ends.
  */
 export async function* reconcile(
+  { nameBlockersAfterMs = NAME_BLOCKERS_AFTER_MS }: ReconcileArguments,
   context: OperationContext,
   running: RunningParts,
   signal: AbortSignal,
@@ -47,7 +48,7 @@ export async function* reconcile(
   yield progress('holding the processors');
   await hold.place('now', signal);
   yield progress('taking a snapshot of the source');
-  await using creating = createSlot(source, context.clock, signal);
+  await using creating = createSlot(source, nameBlockersAfterMs, context.clock, signal);
   for await (const message of creating.blockers) yield progress(message);
   const slot = await creating.slot;
   yield progress(`waiting until capture has passed ${formatLsn(slot.consistentPoint)}`);
@@ -178,6 +179,7 @@ class Hold implements AsyncDisposable {
 /** Creating a slot waits for every transaction that runs; those that take long are named meanwhile. */
 function createSlot(
   source: PostgresSource,
+  nameBlockersAfterMs: number,
   clock: () => number,
   signal: AbortSignal,
 ): { slot: Promise<CreatedSlot>; blockers: AsyncGenerator<string, void> } & AsyncDisposable {
@@ -193,7 +195,7 @@ function createSlot(
       const timer = new AbortController();
       const isCreated = await Promise.race([
         ended,
-        wait(NAME_BLOCKERS_AFTER_MS, false, { signal: timer.signal }).catch(() => false),
+        wait(nameBlockersAfterMs, false, { signal: timer.signal }).catch(() => false),
       ]);
       timer.abort();
       if (isCreated) return;

@@ -27,12 +27,12 @@ import {
   serverOf,
 } from './load-pipeline.ts';
 import { openLogger } from './logging.ts';
-import type { SourceAddress } from './operations.ts';
 import { PartFailures } from './part-failures.ts';
 import type { Pipeline } from './pipeline.ts';
 import { RateMeter } from './rate-meter.ts';
 import { runParts } from './run-parts.ts';
 import { runWorker } from './run-worker.ts';
+import { addressOf } from './source-address.ts';
 import { refuseUnready } from './source-check.ts';
 import { StatusBoard } from './status-board.ts';
 import { StatusPublisher } from './status-publisher.ts';
@@ -123,6 +123,7 @@ async function up(
     dataDir,
     pipelineDir: options.pipelineDir,
     retention: config.retention,
+    stream: config.stream,
     wake,
     environment: options.env,
     server,
@@ -141,7 +142,7 @@ async function up(
     const generator = new GeneratorPart(generate, server, { ...config.generator, seed });
     background([generator], [new StatusPublisher('generator', log, [generator])]);
   }
-  const source = addressOf(connection, embedded !== undefined);
+  const source = addressOf(connection, embedded === undefined ? 'server' : 'embedded');
   const context = {
     dataDir,
     log,
@@ -268,16 +269,6 @@ function ratesNow({ processors }: StatusBoard, rates: RateMeter) {
       processors.map(({ name }) => [name, rates.perSecond(name)]),
     ),
   };
-}
-
-function addressOf(connection: ConnectionFacts, isEmbedded: boolean): SourceAddress {
-  const { host, port, database, user, password } = connection;
-  const url = new URL(`postgresql://${host.includes(':') ? `[${host}]` : host}:${port}`);
-  url.username = encodeURIComponent(user);
-  if (isEmbedded) url.password = encodeURIComponent(password);
-  url.pathname = encodeURIComponent(database);
-  const kind = isEmbedded ? 'embedded' : 'server';
-  return { kind, host, port, database, user, password, url: url.href };
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {

@@ -2,12 +2,16 @@ import { must } from './must.ts';
 
 const MAX_WAITING = 16;
 
+/** Ends when `signal` aborts, at the latest. */
+export type Source<T> = (signal: AbortSignal) => AsyncIterable<T>;
+
 /**
- * Yields what all sources yield, as it comes; each source's own order is kept. Ends when all have
- * ended, fails when one fails; the others are told to stop by the signal they were given.
+ * Yields what all sources yield, as it comes; each source's own order is kept. Sources may come
+ * later too. Ends when no more come and all have ended, fails when one fails; the others are told
+ * to stop by the signal they were given.
  */
 export async function* merge<T>(
-  sources: readonly ((signal: AbortSignal) => AsyncIterable<T>)[],
+  sources: Source<Source<T>>,
   signal: AbortSignal,
 ): AsyncGenerator<T, void> {
   const stop = new AbortController();
@@ -15,16 +19,12 @@ export async function* merge<T>(
   const waiting: T[] = [];
   let changed = Promise.withResolvers<void>();
   let roomMade = Promise.withResolvers<void>();
-  let running = sources.length;
+  let running = 0;
   let failure: { error: unknown } | undefined;
-  const pump = async (source: (signal: AbortSignal) => AsyncIterable<T>): Promise<void> => {
+  const run = async (work: () => Promise<void>): Promise<void> => {
+    running += 1;
     try {
-      for await (const value of source(stopping)) {
-        waiting.push(value);
-        changed.resolve();
-        while (waiting.length >= MAX_WAITING && !stopping.aborted) await roomMade.promise;
-        if (stopping.aborted) return;
-      }
+      await work();
     } catch (error) {
       failure ??= { error };
     } finally {
@@ -32,7 +32,18 @@ export async function* merge<T>(
       changed.resolve();
     }
   };
-  const pumps = sources.map(pump);
+  const pump = async (source: Source<T>): Promise<void> => {
+    for await (const value of source(stopping)) {
+      waiting.push(value);
+      changed.resolve();
+      while (waiting.length >= MAX_WAITING && !stopping.aborted) await roomMade.promise;
+      if (stopping.aborted) return;
+    }
+  };
+  const pumps: Promise<void>[] = [];
+  const starting = run(async () => {
+    for await (const source of sources(stopping)) pumps.push(run(() => pump(source)));
+  });
   const wakePumps = (): void => roomMade.resolve();
   stopping.addEventListener('abort', wakePumps);
   try {
@@ -50,6 +61,7 @@ export async function* merge<T>(
   } finally {
     stop.abort();
     roomMade.resolve();
+    await starting;
     await Promise.all(pumps);
   }
 }

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { callOperation } from '../../app/call.ts';
 import type { SourceAddress } from '../../app/operations.ts';
+import { findSource } from '../../app/source-address.ts';
 import { withoutPassword } from '../address.ts';
 import { dataDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
@@ -14,7 +14,8 @@ export function psqlCommand(context: Context): Command {
     .argument('[arguments...]', 'passed on to psql, after --')
     .action(async (args: string[]) => {
       const dataDir = dataDirOf(context, command);
-      const [source] = await Array.fromAsync(callOperation(dataDir, 'source', {}, context.signal));
+      const place = { dataDir, env: context.environment() };
+      const source = await findSource(place, context.signal);
       if (source === undefined) return;
       const exitCode = await runPsql(source, args, context);
       if (exitCode === undefined) await context.terminal.printAll(howToConnect(source, dataDir));
