@@ -118,6 +118,16 @@ export const REMEDIES = {
     exit: 69,
     hint: 'Another process reads from this slot: stop it, or choose another slot.name.',
   },
+  publication_missing: {
+    retry: 'manual',
+    exit: 1,
+    hint: 'The publication is gone, and the server sends nothing of the changes since: `millrace reset` and start again, so that the tables are copied again.',
+  },
+  table_changed: {
+    retry: 'auto',
+    exit: 1,
+    hint: 'The table was altered, renamed or dropped while it was copied: it is copied again as it is now.',
+  },
   log_behind_slot: {
     retry: 'never',
     exit: 1,

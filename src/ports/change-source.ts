@@ -13,6 +13,11 @@ export type Table = Readonly<{
   /** Names of the primary key's columns, in key order; empty without one. */
   primaryKey: readonly string[];
   replicaIdentity: ReplicaIdentity;
+  /**
+   * Names of the columns that the WAL marks as identifying a row: of the primary key, or of the
+   * index that the replica identity names; empty when the identity is full, nothing, or unusable.
+   */
+  identityColumns: readonly string[];
   /** From the planner's statistics; -1 when never analysed. */
   estimatedRows: number;
   /** A partition or partitioned table, told apart because their rows are copied by the leaves. */
@@ -56,7 +61,10 @@ export type CopyStream = AsyncIterable<Buffer>;
 export type WalBatch = Readonly<{ bytes: Buffer; bounds: Int32Array; count: number }>;
 
 export interface WalStream extends AsyncDisposable {
-  /** Never empty. Throws `source_unreachable` when the connection ends. */
+  /**
+   * Never empty. Throws `source_unreachable` when the connection ends, and `publication_missing`, before
+   * anything that comes after, when the server cannot tell what is published.
+   */
   batches(signal: AbortSignal): AsyncIterable<WalBatch>;
 
   /**
@@ -76,6 +84,9 @@ export interface Snapshot extends AsyncDisposable {
    * Rows of a table, the named columns; by primary key when `orderBy` is not empty, those strictly after `after`
    * (text values of the `orderBy` columns), at most `limit`. Rejects with the signal's reason when it
    * aborts: an end means that all rows came. A copy left before its end ends the snapshot.
+   *
+   * Rejects with `table_changed`, before the first row, when the table was dropped, renamed, altered or
+   * rewritten since the snapshot, and so cannot be read as the snapshot saw it.
    */
   copy(
     query: Readonly<{

@@ -88,9 +88,22 @@ export function changeSourceContract(name: string, prepare: () => Promise<Source
         ]);
         assert.deepEqual(table.primaryKey, ['B c', 'a']);
         assert.equal(table.replicaIdentity, 'full');
+        assert.deepEqual(table.identityColumns, []);
         assert.equal(table.kind, 'table');
         assert.equal(table.estimatedRows, -1);
         assert.deepEqual(await source.table(table.oid), table);
+      });
+
+      test('tells the columns by which the WAL identifies rows', async () => {
+        const identityOf = async (alter: string) => {
+          await session.query(alter);
+          return (await findTable(source, 'identified'))?.identityColumns;
+        };
+        const create = `CREATE TABLE identified (a integer, b text, c integer NOT NULL, PRIMARY KEY (b, a), UNIQUE (c) INCLUDE (b))`;
+        assert.deepEqual(await identityOf(create), ['b', 'a']);
+        const alter = 'ALTER TABLE identified REPLICA IDENTITY';
+        assert.deepEqual(await identityOf(`${alter} USING INDEX identified_c_b_key`), ['c']);
+        assert.deepEqual(await identityOf(`${alter} NOTHING`), []);
       });
 
       test('lists by name what can be followed, and nothing else', async () => {
@@ -215,6 +228,29 @@ export function changeSourceContract(name: string, prepare: () => Promise<Source
         assert.deepEqual(await page(['9', `it's \\`]), ['2\t9', '4\t9']);
         assert.deepEqual(await page(['9', 'z']), ['1\t10', '5\t11']);
         assert.deepEqual(await page(['11', '']), []);
+      });
+
+      test('refuse a table that is no longer as they saw it, and stay of use', async () => {
+        const kept = await tableOf('kept', 'id integer');
+        const changes = [
+          ['was_dropped', 'DROP TABLE was_dropped'],
+          ['was_renamed', 'ALTER TABLE was_renamed RENAME TO is_renamed'],
+          ['was_altered', 'ALTER TABLE was_altered RENAME v TO w'],
+          ['was_rewritten', 'ALTER TABLE was_rewritten ALTER v TYPE text'],
+        ] as const;
+        const tables = [];
+        for (const [name] of changes) tables.push(await tableOf(name, 'id integer, v integer'));
+        for (const { name } of tables) await session.query(`INSERT INTO ${name} VALUES (1, 1)`);
+        await session.query('INSERT INTO kept VALUES (7)');
+        await using snapshot = await source.snapshot();
+        for (const [, sql] of changes) await session.query(sql);
+        for (const table of tables)
+          await assert.rejects(
+            linesOf(snapshot.copy(everything(table), NEVER)),
+            refusal('table_changed'),
+            table.name,
+          );
+        assert.deepEqual(await linesOf(snapshot.copy(everything(kept), NEVER)), ['7']);
       });
 
       test('reject a copy that is aborted, so that it never looks complete', async () => {

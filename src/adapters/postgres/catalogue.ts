@@ -31,7 +31,14 @@ const TABLES = `
       FROM pg_index i
       CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-      WHERE i.indrelid = c.oid AND i.indisprimary AND k.position <= i.indnkeyatts) AS primary_key
+      WHERE i.indrelid = c.oid AND i.indisprimary AND k.position <= i.indnkeyatts) AS primary_key,
+    (SELECT coalesce(json_agg(a.attname ORDER BY k.position), '[]')
+      FROM pg_index i
+      CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
+      JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
+      WHERE i.indrelid = c.oid AND i.indisvalid AND i.indimmediate AND k.position <= i.indnkeyatts
+        AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident
+          ELSE false END) AS identity_columns
   FROM pg_class c
   JOIN pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
@@ -54,6 +61,7 @@ function tableOf(row: TextRow): Table {
     columns: JSON.parse(value('columns')) as Table['columns'],
     primaryKey: JSON.parse(value('primary_key')) as readonly string[],
     replicaIdentity: must(IDENTITIES[value('relreplident')], 'pg_class knows four identities'),
+    identityColumns: JSON.parse(value('identity_columns')) as readonly string[],
     estimatedRows: Number(value('reltuples')),
     kind: value('relkind') === 'p' ? 'partitioned' : 'table',
   };

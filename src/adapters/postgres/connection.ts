@@ -24,6 +24,8 @@ const SESSION = [
   'timezone=UTC',
   'bytea_output=hex',
   'extra_float_digits=3',
+  // A warning may be the only word of changes that are left out.
+  'client_min_messages=warning',
   'statement_timeout=0',
   'lock_timeout=0',
   'idle_in_transaction_session_timeout=0',

@@ -24,7 +24,7 @@ export async function* copyRows(
   source.on('error', () => undefined);
   const end = () => connection.connection.stream.destroy();
   signal.addEventListener('abort', end, { once: true });
-  let isWhole = false;
+  let hasEnded = false;
   let parts: Buffer[] = [];
   let bytes = 0;
   try {
@@ -42,14 +42,15 @@ export async function* copyRows(
       parts = [part.subarray(rowsEnd)];
       bytes = part.length - rowsEnd;
     }
-    isWhole = true;
+    hasEnded = true;
     if (bytes > 0) yield Buffer.concat(parts);
   } catch (error) {
     signal.throwIfAborted();
+    hasEnded = error instanceof pg.DatabaseError; // refused: no COPY runs
     throw error;
   } finally {
     signal.removeEventListener('abort', end);
-    if (!isWhole) end();
+    if (!hasEnded) end();
   }
 }
 

@@ -19,6 +19,7 @@ const table = (part: Partial<TableFindings> = {}): TableFindings => ({
   columns: [],
   primaryKey: ['id'],
   replicaIdentity: 'default',
+  identityColumns: ['id'],
   estimatedRows: -1,
   kind: 'table',
   isReadable: true,

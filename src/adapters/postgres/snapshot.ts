@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { MillraceError } from '../../domain/errors.ts';
 import { must } from '../../lib/must.ts';
 import type { CopyStream, Snapshot, Table } from '../../ports/change-source.ts';
 import { readTable } from './catalogue.ts';
@@ -7,6 +8,9 @@ import { openConnection, sourceError } from './connection.ts';
 import type { ConnectionFacts } from './connection.ts';
 import { copyRows, copySql } from './copy.ts';
 import type { CopyQuery } from './copy.ts';
+
+/** No such table, column, schema or type: the catalogue is no longer the snapshot's. */
+const GONE = new Set(['42P01', '42703', '3F000', '42704']);
 
 /**
  * A read-only transaction on a connection of its own. A copy that is left before its end ends the
@@ -58,13 +62,38 @@ export class PostgresSnapshot implements Snapshot {
   }
 
   async *copy(query: CopyQuery, signal: AbortSignal): CopyStream {
+    const { schema, name, oid } = query.table;
+    // The snapshot outlives a copy that is refused.
+    await this.query('SAVEPOINT before_copy');
     try {
-      yield* copyRows(this.#connection, copySql(query), signal);
+      let isEmpty = true;
+      for await (const chunk of copyRows(this.#connection, copySql(query), signal)) {
+        isEmpty = false;
+        yield chunk;
+      }
+      if (isEmpty && (await this.#isRewritten(oid)))
+        throw new MillraceError('table_changed', { table: `${schema}.${name}` });
     } catch (error) {
-      const { schema, name } = query.table;
-      const purpose = `copy the table ${schema}.${name}`;
-      throw signal.aborted ? error : sourceError(error, this.#facts, { purpose });
+      if (signal.aborted) throw error;
+      if (error instanceof pg.DatabaseError && GONE.has(error.code ?? '')) {
+        await this.query('ROLLBACK TO before_copy');
+        throw new MillraceError('table_changed', { table: `${schema}.${name}` }, error);
+      }
+      throw sourceError(error, this.#facts, { purpose: `copy the table ${schema}.${name}` });
     }
+  }
+
+  /**
+   * To a snapshot taken before, a table that TRUNCATE or ALTER TABLE has given a new file is empty.
+   * The catalogue's row is read as the snapshot sees it, the function tells what is so now.
+   * https://www.postgresql.org/docs/current/mvcc-caveats.html
+   */
+  async #isRewritten(oid: number): Promise<boolean> {
+    const [row] = await this.query(
+      'SELECT relfilenode IS DISTINCT FROM pg_relation_filenode(oid) AS is_so FROM pg_class WHERE oid = $1',
+      [oid],
+    );
+    return row?.['is_so'] === 't';
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -11,6 +11,7 @@ export const COPY_BOTH_RESPONSE = 0x57; // W
 export const COPY_DONE = 0x63; // c
 export const COMMAND_COMPLETE = 0x43; // C
 export const ERROR_RESPONSE = 0x45; // E
+export const NOTICE_RESPONSE = 0x4e; // N
 export const READY_FOR_QUERY = 0x5a; // Z
 export const KEEPALIVE = 0x6b; // k
 
@@ -47,8 +48,8 @@ export function statusMessage(confirmed: Lsn, isReplyWanted: boolean): Buffer {
   return message;
 }
 
-/** Fields of an ErrorResponse: a letter and a text ended by a zero byte, each; another zero ends them. */
-export function databaseError(payload: Buffer): Error {
+/** Fields of an ErrorResponse or NoticeResponse: a letter and a text ended by a zero byte, each; another zero ends them. */
+export function databaseError(payload: Buffer): pg.DatabaseError {
   const fields = new Map(
     payload
       .toString('utf8')
@@ -61,6 +62,7 @@ export function databaseError(payload: Buffer): Error {
     ['C', 'code'],
     ['D', 'detail'],
     ['H', 'hint'],
+    ['R', 'routine'],
   ] as const) {
     const value = fields.get(letter);
     if (value !== undefined) error[name] = value;

@@ -26,6 +26,7 @@ import {
   ERROR_RESPONSE,
   HEADER_BYTES,
   KEEPALIVE,
+  NOTICE_RESPONSE,
   queryMessage,
   READY_FOR_QUERY,
 } from './wal-stream-messages.ts';
@@ -46,8 +47,8 @@ const TUNING = {
    * slows the server. So after little came while the reader was busy, or right after the last, the
    * socket rests and fills. What comes alone is delivered at once.
    */
-  littleBytes: 16 * 1024,
-  restMs: 1,
+  littleBytes: 64 * 1024,
+  restMs: 2,
   maxStatusIntervalMs: 10_000,
   /**
    * A server that is asked for a sign of life with each status, and gives none for so long, is
@@ -62,6 +63,7 @@ export class PostgresWalStream implements WalStream {
   readonly #facts: ConnectionFacts;
   readonly #socket: Duplex;
   readonly #slot: string;
+  readonly #publication: string;
 
   /** Received and not yet handed on: `#unread` to `#filled`. */
   #filling = Buffer.allocUnsafeSlow(TUNING.maxWaitingBytes);
@@ -90,10 +92,15 @@ export class PostgresWalStream implements WalStream {
   readonly #status: StatusReporter;
   #statusTimer: NodeJS.Timeout | undefined;
 
-  private constructor(facts: ConnectionFacts, socket: Duplex, slot: string) {
+  private constructor(
+    facts: ConnectionFacts,
+    socket: Duplex,
+    { slot, publication }: Pick<FollowOptions, 'slot' | 'publication'>,
+  ) {
     this.#facts = facts;
     this.#socket = socket;
     this.#slot = slot;
+    this.#publication = publication;
     this.#status = new StatusReporter((message) => {
       if (socket.writable) socket.write(message);
     });
@@ -112,7 +119,7 @@ export class PostgresWalStream implements WalStream {
       throw sourceError(error, facts);
     });
     const { stream: socket } = connection.connection;
-    const stream = new PostgresWalStream(facts, socket, options.slot);
+    const stream = new PostgresWalStream(facts, socket, options);
     try {
       await stream.#start(options, signal);
     } catch (error) {
@@ -267,6 +274,8 @@ export class PostgresWalStream implements WalStream {
         if (bytes[payload] === KEEPALIVE && bytes[next - 1] === 1) isReplyWanted = true;
       } else {
         this.#control(bytes[at], bytes.subarray(payload, next));
+        // What comes after a failure must not move the position past it.
+        if (this.#failure !== undefined) break;
       }
       at = next;
     }
@@ -326,6 +335,7 @@ export class PostgresWalStream implements WalStream {
   #control(type: number | undefined, payload: Buffer): void {
     if (type === COPY_BOTH_RESPONSE) this.#hasStarted = true;
     else if (type === ERROR_RESPONSE) this.#fail(databaseError(payload));
+    else if (type === NOTICE_RESPONSE) this.#notice(databaseError(payload));
     else if (type === COPY_DONE || type === COMMAND_COMPLETE) {
       // Only a server that shuts down ends a stream that nobody asked it to end.
       const said = 'the server ended the stream, as it does when it shuts down';
@@ -333,14 +343,27 @@ export class PostgresWalStream implements WalStream {
     }
   }
 
+  /** Since version 18 the server warns that the publication is gone, and leaves out all changes from there on. */
+  #notice(notice: pg.DatabaseError): void {
+    if (notice.routine === 'LoadPublications') this.#fail(notice);
+  }
+
   /** The first failure is the cause; what it brings about says less. */
   #fail(error: unknown): void {
     const attempt: Attempt = this.#hasStarted
       ? { purpose: `read from the slot ${this.#slot}` }
       : { purpose: 'start replication', slot: this.#slot };
-    this.#failure ??= sourceError(error, this.#facts, attempt);
+    this.#failure ??= this.#isOfPublication(error)
+      ? new MillraceError('publication_missing', { publication: this.#publication }, error)
+      : sourceError(error, this.#facts, attempt);
     this.#released?.();
     this.#wakeReader();
+  }
+
+  /** An object that is missing once the stream has started: the slot was there. */
+  #isOfPublication(error: unknown): boolean {
+    if (!this.#hasStarted || !(error instanceof pg.DatabaseError)) return false;
+    return error.code === '42704' || error.routine === 'LoadPublications';
   }
 
   /** The server hangs up on a receiver that says nothing for wal_sender_timeout. */
