@@ -14,7 +14,10 @@ export type Captured = Readonly<{
 }>;
 
 /** A connector's configuration for a test's server; `options` are added, in Debezium's form. */
-export function connectorConfig(server: TemporaryPostgres, options: Record<string, string> = {}) {
+export function connectorConfig(
+  server: Pick<TemporaryPostgres, 'host' | 'port' | 'user' | 'password' | 'database'>,
+  options: Record<string, string> = {},
+) {
   return readConnectorConfig(
     {
       name: 'test',

@@ -6,6 +6,7 @@ import {
   type EnvelopeNames,
   type Origin,
 } from './envelope-encoder.ts';
+import { jsonBytesOf } from './column-encoder.ts';
 import type { RecordBatch } from './record-batch.ts';
 import type { Relation } from './relation.ts';
 import { textOf, Tuple } from './tuple.ts';
@@ -19,7 +20,7 @@ export type EncodingOptions = Readonly<{
   partitionsOf(topic: string): number;
 }>;
 
-/** Told of each row that a streamed change touches, by its key's JSON text; `undefined`: all rows of the table. */
+/** Told of each row of which a streamed change was written, by its key's JSON text; `undefined`: all rows of the table. */
 export type TouchListener = (oid: number, key: string | undefined, xid: number) => void;
 
 /**
@@ -76,10 +77,10 @@ export class ChangeEncoder {
     const oid = bytes.readUInt32BE(start + 1);
     const encoder = this.#relations.get(oid);
     if (encoder === undefined) return this.#expectIgnored(oid);
-    if (this.onTouch !== undefined) this.#touch(encoder, tag, bytes, start, end, origin);
-    if (tag === INSERT) this.#insert(encoder, bytes, start, end, origin, lsn);
-    else if (tag === UPDATE) this.#update(encoder, bytes, start, end, origin, lsn);
-    else if (tag === DELETE) this.#delete(encoder, bytes, start, end, origin, lsn);
+    const room = jsonBytesOf(bytes, start, end);
+    if (tag === INSERT) this.#insert(encoder, bytes, start, room, origin, lsn);
+    else if (tag === UPDATE) this.#update(encoder, bytes, start, room, origin, lsn);
+    else if (tag === DELETE) this.#delete(encoder, bytes, start, room, origin, lsn);
     return undefined;
   }
 
@@ -93,7 +94,8 @@ export class ChangeEncoder {
   ): number {
     const row = this.#new;
     const next = row.readCopy(bytes, start, encoder.relation.shape.columns.length);
-    encoder.write('r', undefined, false, row, next - start, origin, lsn, this.clock);
+    const room = jsonBytesOf(bytes, start, next);
+    encoder.write('r', undefined, row, undefined, room, origin, lsn, this.clock);
     this.changes += 1;
     return next;
   }
@@ -116,7 +118,7 @@ export class ChangeEncoder {
     this.#new.readCopy(row, 0, encoder.relation.shape.columns.length);
     if (encoder.relation.keyColumns.length === 0) return { text: '', columns: [] };
     return {
-      text: encoder.keyText(this.#new, row.length),
+      text: encoder.keyText(this.#new, undefined),
       columns: this.lastKey(encoder.relation),
     };
   }
@@ -125,25 +127,25 @@ export class ChangeEncoder {
     encoder: EnvelopeEncoder,
     bytes: Buffer,
     start: number,
-    end: number,
+    room: number,
     origin: Origin,
     lsn: number,
   ): void {
     if (this.#options.skipped.has('c')) return;
-    this.#new.readWal(bytes, start + 6);
-    encoder.write('c', undefined, false, this.#new, end - start, origin, lsn, this.clock);
-    this.changes += 1;
+    const row = this.#new;
+    row.readWal(bytes, start + 6);
+    encoder.write('c', undefined, row, undefined, room, origin, lsn, this.clock);
+    this.#wrote(encoder, row, undefined, origin);
   }
 
   #update(
     encoder: EnvelopeEncoder,
     bytes: Buffer,
     start: number,
-    end: number,
+    room: number,
     origin: Origin,
     lsn: number,
   ): void {
-    const size = end - start;
     const kind = bytes[start + 5];
     let old: Tuple | undefined;
     let at = start + 6;
@@ -153,53 +155,58 @@ export class ChangeEncoder {
     }
     const row = this.#new;
     row.readWal(bytes, at);
-    const oldIsKey = kind === OLD_KEY;
     if (old !== undefined && keyChanged(encoder.relation, old, row)) {
-      this.#moveKey(encoder, old, oldIsKey, row, size, origin, lsn);
+      this.#moveKey(encoder, old, row, room, origin, lsn);
       return;
     }
     if (this.#options.skipped.has('u')) return;
     // Debezium leaves `before` out when only the key is known, and it has not changed.
-    const before = oldIsKey ? undefined : old;
-    encoder.write('u', before, false, row, size, origin, lsn, this.clock);
-    this.changes += 1;
+    const before = kind === OLD_KEY ? undefined : old;
+    encoder.write('u', before, row, old, room, origin, lsn, this.clock);
+    this.#wrote(encoder, row, old, origin);
   }
 
   /** A changed key is a row that goes and one that comes; headers on both name the other. */
   #moveKey(
     encoder: EnvelopeEncoder,
     old: Tuple,
-    oldIsKey: boolean,
     row: Tuple,
-    size: number,
+    room: number,
     origin: Origin,
     lsn: number,
   ): void {
-    const toNew: Header[] = [['__debezium.newkey', encoder.keyText(row, size)], ...this.#context];
-    const toOld: Header[] = [['__debezium.oldkey', encoder.keyText(old, size)], ...this.#context];
-    encoder.write('d', old, oldIsKey, undefined, size, origin, lsn, this.clock, toNew);
-    if (this.#options.tombstones) encoder.writeTombstone(old, size, this.clock, toNew);
-    const unchanged = oldIsKey ? undefined : old;
-    encoder.write('c', undefined, false, row, size, origin, lsn, this.clock, toOld, unchanged);
-    this.changes += 2;
+    const { skipped } = this.#options;
+    if (!skipped.has('d')) {
+      const toNew: Header[] = [['__debezium.newkey', encoder.keyText(row, old)], ...this.#context];
+      encoder.write('d', old, undefined, undefined, room, origin, lsn, this.clock, toNew);
+      if (this.#options.tombstones) encoder.writeTombstone(old, this.clock, toNew);
+      this.#wrote(encoder, old, undefined, origin);
+    }
+    if (!skipped.has('c')) {
+      const toOld: Header[] = [
+        ['__debezium.oldkey', encoder.keyText(old, undefined)],
+        ...this.#context,
+      ];
+      encoder.write('c', undefined, row, old, room, origin, lsn, this.clock, toOld);
+      this.#wrote(encoder, row, old, origin);
+    }
   }
 
   #delete(
     encoder: EnvelopeEncoder,
     bytes: Buffer,
     start: number,
-    end: number,
+    room: number,
     origin: Origin,
     lsn: number,
   ): void {
     if (this.#options.skipped.has('d')) return;
-    const size = end - start;
-    this.#old.readWal(bytes, start + 6);
-    const isKey = bytes[start + 5] === OLD_KEY;
-    encoder.write('d', this.#old, isKey, undefined, size, origin, lsn, this.clock);
+    const old = this.#old;
+    old.readWal(bytes, start + 6);
+    encoder.write('d', old, undefined, undefined, room, origin, lsn, this.clock);
     if (this.#options.tombstones && encoder.relation.keyColumns.length > 0)
-      encoder.writeTombstone(this.#old, size, this.clock);
-    this.changes += 1;
+      encoder.writeTombstone(old, this.clock);
+    this.#wrote(encoder, old, undefined, origin);
   }
 
   #truncate(bytes: Buffer, start: number, origin: Origin, lsn: number): void {
@@ -211,28 +218,19 @@ export class ChangeEncoder {
         this.#expectIgnored(oid);
         continue;
       }
-      this.onTouch?.(oid, undefined, origin.txId ?? 0);
       if (this.#options.skipped.has('t')) continue;
       encoder.writeTruncate(origin, lsn, this.clock);
+      this.onTouch?.(oid, undefined, origin.txId ?? 0);
       this.changes += 1;
     }
   }
 
-  #touch(
-    encoder: EnvelopeEncoder,
-    tag: number,
-    bytes: Buffer,
-    start: number,
-    end: number,
-    origin: Origin,
-  ): void {
-    if (encoder.relation.keyColumns.length === 0) return;
-    const { oid } = encoder.relation.shape;
-    let at = start + 6;
-    for (let more = tag === UPDATE && bytes[start + 5] !== NEW_ROW ? 2 : 1; more > 0; more -= 1) {
-      at = this.#new.readWal(bytes, at) + 1;
-      this.onTouch?.(oid, encoder.keyText(this.#new, end - start), origin.txId ?? 0);
-    }
+  /** Only what is written counts as touched: a copied row must give way to nothing that is left out. */
+  #wrote(encoder: EnvelopeEncoder, row: Tuple, old: Tuple | undefined, origin: Origin): void {
+    this.changes += 1;
+    const { shape, keyColumns } = encoder.relation;
+    if (this.onTouch === undefined || keyColumns.length === 0) return;
+    this.onTouch(shape.oid, encoder.keyText(row, old), origin.txId ?? 0);
   }
 
   #expectIgnored(oid: number): void {

@@ -51,7 +51,18 @@ export function kindOf(typeOid: number): ColumnKind {
   return KIND_OF_OID.get(typeOid) ?? KIND.text;
 }
 
-/** Writes the value and returns where it ends; never more than 6 bytes a byte, and 40. */
+/** Below this it costs less to reserve too much than to look at each byte. */
+const COUNTED_FROM_BYTES = 16_384;
+
+/** More bytes than the texts that stand in this range can take as JSON, apart from 40 a value. */
+export function jsonBytesOf(source: Buffer, start: number, end: number): number {
+  if (end - start < COUNTED_FROM_BYTES) return MAX_GROWTH * (end - start);
+  let bytes = 0;
+  for (let at = start; at < end; at += 1) bytes += GROWTH[source[at] as number] as number;
+  return bytes;
+}
+
+/** Writes the value and returns where it ends; never more than `jsonBytesOf` tells, and 40. */
 export function writeColumn(
   kind: ColumnKind,
   source: Buffer,
@@ -91,6 +102,15 @@ SHORT_ESCAPE[0x0c] = 0x66;
 SHORT_ESCAPE[0x0d] = 0x72;
 SHORT_ESCAPE[QUOTE] = QUOTE;
 SHORT_ESCAPE[BACKSLASH] = BACKSLASH;
+
+/** `\u0001` is the longest that becomes of one byte. */
+const MAX_GROWTH = 6;
+
+/** How many bytes each byte may become. */
+const GROWTH = Uint8Array.from({ length: 256 }, (_, code) => {
+  if (code < 0x20) return SHORT_ESCAPE[code] === 0 ? MAX_GROWTH : 2;
+  return code === QUOTE || code === BACKSLASH ? 2 : 1;
+});
 
 /** A JSON string of UTF-8 text: bytes from 0x80 on stand for themselves. */
 export function writeText(
@@ -173,7 +193,7 @@ function writeTimestamp(
   out: Buffer,
   begin: number,
 ): number {
-  if (source[start + 10] !== 0x20 || source[end - 1] === 0x43 /* BC */)
+  if (end - start < 19 || source[start + 10] !== 0x20 || source[end - 1] === 0x43 /* BC */)
     return writeString(unusualTimestamp(source.toString('latin1', start, end)), out, begin);
   let at = begin;
   out[at++] = QUOTE;

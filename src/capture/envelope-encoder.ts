@@ -62,28 +62,24 @@ export class EnvelopeEncoder {
   }
 
   /**
-   * Writes one change. `lsn` is null for incremental copies. `before` and `after` are whole rows,
-   * or undefined; `beforeIsKey` says that of `before` only the key's columns are known. Values of
-   * `after` that the server leaves out as unchanged are taken from `unchanged`.
+   * Writes one change. `lsn` is null for incremental copies. Of the values that `after` leaves out
+   * as unchanged, `old` may hold some. `valueBytes`: no row takes more, as `jsonBytesOf` counts.
    */
   write(
     op: RowOperation,
     before: Tuple | undefined,
-    beforeIsKey: boolean,
     after: Tuple | undefined,
+    old: Tuple | undefined,
     valueBytes: number,
     origin: Origin,
     lsn: number | null,
     clock: BatchClock,
     headers?: readonly Header[],
-    unchanged = beforeIsKey ? undefined : before,
   ): void {
     if (this.#origin !== origin) this.#setOrigin(origin);
     const { relation } = this;
     const keyed = relation.keyColumns.length > 0;
-    const keyLength = keyed
-      ? this.#writeKey(must(after ?? before, 'a change has a row'), valueBytes)
-      : 0;
+    const keyLength = keyed ? this.#writeKey(must(after ?? before, 'a change has a row'), old) : 0;
     const writer = this.#writerFor(keyLength);
     writer.reserve(this.#fixedBytes + keyLength + 2 * relation.row.bound(valueBytes));
     writer.beginRecord(headers === undefined ? 0 : writer.headerSet(headers), clock.ms);
@@ -96,11 +92,10 @@ export class EnvelopeEncoder {
     }
     at += KEY_BEFORE.copy(out, at);
     if (before === undefined) at += NULL_TEXT.copy(out, at);
-    else if (beforeIsKey) at = relation.row.writeKeyOnly(before, relation.keySet, out, at);
     else at = relation.row.write(before, undefined, out, at);
     at += KEY_AFTER.copy(out, at);
     if (after === undefined) at += NULL_TEXT.copy(out, at);
-    else at = relation.row.write(after, unchanged, out, at);
+    else at = relation.row.write(after, old, out, at);
     at += this.#head.copy(out, at, 0, this.#headLength);
     at = writeLsn(lsn, out, at);
     at += this.#middle.copy(out, at, 0, this.#middleLength);
@@ -112,13 +107,8 @@ export class EnvelopeEncoder {
   }
 
   /** Writes a tombstone for the row's key. */
-  writeTombstone(
-    row: Tuple,
-    valueBytes: number,
-    clock: BatchClock,
-    headers?: readonly Header[],
-  ): void {
-    const keyLength = this.#writeKey(row, valueBytes);
+  writeTombstone(row: Tuple, clock: BatchClock, headers?: readonly Header[]): void {
+    const keyLength = this.#writeKey(row, undefined);
     const writer = this.#writerFor(keyLength);
     writer.reserve(keyLength + 64);
     writer.beginRecord(headers === undefined ? 0 : writer.headerSet(headers), clock.ms);
@@ -147,22 +137,17 @@ export class EnvelopeEncoder {
     }
   }
 
-  /** The row's key as JSON text, for headers and for telling keys apart. */
-  keyText(row: Tuple, valueBytes: number): string {
-    const length = this.#writeKey(row, valueBytes);
+  /** The row's key as JSON text, for headers and for telling keys apart; `old` as in `write`. */
+  keyText(row: Tuple, old: Tuple | undefined): string {
+    const length = this.#writeKey(row, old);
     return this.#key.toString('utf8', 0, length);
   }
 
-  #writeKey(row: Tuple, valueBytes: number): number {
-    const bound = this.relation.key.bound(valueBytes);
-    if (bound > this.#key.length && bound > 65_536) return this.#writeLongKey(row, bound);
-    if (bound > this.#key.length) this.#key = Buffer.allocUnsafeSlow(65_536);
-    return this.relation.key.write(row, undefined, this.#key, 0);
-  }
-
-  #writeLongKey(row: Tuple, bound: number): number {
-    this.#key = Buffer.allocUnsafeSlow(bound);
-    return this.relation.key.write(row, undefined, this.#key, 0);
+  #writeKey(row: Tuple, old: Tuple | undefined): number {
+    const { key } = this.relation;
+    const bound = key.boundOf(row, old);
+    if (bound > this.#key.length) this.#key = Buffer.allocUnsafeSlow(2 * bound);
+    return key.write(row, old, this.#key, 0);
   }
 
   #writerFor(keyLength: number): BlockWriter {
@@ -199,7 +184,7 @@ export class BatchClock {
   #opAt = 0;
 
   set(ms: number): void {
-    if (ms === this.ms) return;
+    if (ms === this.ms && this.#tailLength > 0) return;
     this.ms = ms;
     const head = ',"xmin":null,"origin":null,"origin_lsn":null},"transaction":null,"op":"';
     this.#opAt = head.length;

@@ -1,3 +1,4 @@
+import { MillraceError } from '../domain/errors.ts';
 import type { CopyTask } from '../domain/position.ts';
 import type { CopyStream, Snapshot, Table } from '../ports/change-source.ts';
 import type { ChangeEncoder } from './change-encoder.ts';
@@ -28,7 +29,8 @@ type HeldRow = Readonly<{
 
 /**
  * Copies tables in the snapshot that a new slot exported, in key order, so that a copy that was
- * cut off can go on behind the last row that is in the log.
+ * cut off can go on behind the last row that is in the log. A table that was altered or dropped since
+ * cannot be read as the snapshot saw it: it is left to be copied while the stream flows.
  */
 export class FirstCopy {
   readonly #encoder: ChangeEncoder;
@@ -40,6 +42,7 @@ export class FirstCopy {
   readonly #lsn: number;
   #held: HeldRow | undefined;
   #isFirst = true;
+  #postponed: readonly CopyTask[] = [];
 
   constructor(parts: {
     encoder: ChangeEncoder;
@@ -73,17 +76,26 @@ export class FirstCopy {
     };
   }
 
-  /** Copies what is left, until all of it is encoded. */
+  /** Copies until all is encoded but what must be copied while the stream flows; `progress` is told what that is. */
   async run(snapshot: Snapshot, tasks: readonly CopyTask[], signal: AbortSignal): Promise<void> {
     for (const [index, task] of tasks.entries()) {
       const table = await snapshot.table(task.oid);
-      if (table !== undefined)
+      if (table === undefined) continue;
+      try {
         await this.#copyTable(snapshot, table, [task, ...tasks.slice(index + 1)], signal);
+      } catch (error) {
+        if (!(error instanceof MillraceError && error.code === 'table_changed')) throw error;
+        this.#postponed = [...this.#postponed, task];
+      }
     }
     signal.throwIfAborted(); // a copy that was cut short must not look like one that ended
     this.#encoder.clock.set(this.#clock());
     this.#release('last');
-    this.#progress.left([]);
+    this.#left([]);
+  }
+
+  #left(tasks: readonly CopyTask[]): void {
+    this.#progress.left([...tasks, ...this.#postponed]);
   }
 
   async #copyTable(
@@ -95,14 +107,14 @@ export class FirstCopy {
     const { relation, topic } = await this.#relations.ofCopy(table);
     const encoder = this.#encoder.copyEncoder(relation, topic);
     const columns = relation.shape.columns.map(({ name }) => name);
-    const rows: CopyStream = snapshot.copy({ table, columns, orderBy: table.primaryKey }, signal);
+    const rows: CopyStream = snapshot.copy({ table, columns, orderBy: relation.keyNames }, signal);
     const [task, ...others] = left;
     let isFirstOfTable = true;
     let encoded = 0;
     let counted = 0;
     for await (const chunk of rows) {
       this.#encoder.clock.set(this.#clock());
-      const lastRow = chunk.lastIndexOf(NEWLINE, chunk.length - 2) + 1;
+      const lastRow = chunk.subarray(0, -1).lastIndexOf(NEWLINE) + 1;
       if (this.#held !== undefined) {
         const isOfThis = this.#held.table === table;
         this.#release(isOfThis ? 'true' : 'last_in_data_collection');
@@ -119,7 +131,7 @@ export class FirstCopy {
       this.#held = { encoder, table, bytes: Buffer.from(chunk.subarray(lastRow)), isFirstOfTable };
       isFirstOfTable = false;
       const after = encoded > 0 ? this.#encoder.lastKey(relation) : undefined;
-      this.#progress.left([after === undefined ? task : { ...task, after }, ...others]);
+      this.#left([after === undefined ? task : { ...task, after }, ...others]);
       this.#appender.kick();
       await this.#appender.room();
     }

@@ -1,29 +1,33 @@
+import { MillraceError } from '../domain/errors.ts';
 import type { Lsn } from '../domain/lsn.ts';
 import type { CopyTask } from '../domain/position.ts';
 import { TransactionSnapshot } from '../domain/transaction-snapshot.ts';
-import type { ChangeSource, CopyStream, Snapshot } from '../ports/change-source.ts';
+import type { ChangeSource, CopyStream, Snapshot, Table } from '../ports/change-source.ts';
 import type { ChangeEncoder } from './change-encoder.ts';
 import type { CopyProgress } from './copy-progress.ts';
 import type { EnvelopeEncoder, Origin } from './envelope-encoder.ts';
 import type { LogAppender } from './log-appender.ts';
 import type { RelationRegistry } from './relation-registry.ts';
+import { TouchedKeys } from './touched-keys.ts';
 
 /** Rows of a chunk are held in memory until the stream has caught up with them. */
 const MAX_CHUNK_BYTES = 8 << 20;
+/** A table that changes under its copy is read again; one that always does is a failure. */
+const MAX_REREADS = 10;
 
 /** Rows of one snapshot, waiting for the stream to pass `readableAt`. */
 type Chunk = Readonly<{
   task: CopyTask;
   /** Undefined: the table is gone. */
   encoder: EnvelopeEncoder | undefined;
-  /** Rows of a table without a key are read only when they are due: there may be any number. */
-  rows: readonly Buffer[] | CopyStream;
-  isLast: boolean;
+  rows: KeyedRows | UnkeyedRows;
   visible: TransactionSnapshot;
   readableAt: Lsn;
-  snapshot: Snapshot;
-  signal: AbortSignal;
 }>;
+
+type KeyedRows = Readonly<{ rows: readonly Buffer[]; isLast: boolean }>;
+/** A table without a key has no chunks: its rows, any number, are read in their snapshot when they are due. */
+type UnkeyedRows = Readonly<{ snapshot: Snapshot; stream: CopyStream }>;
 
 /**
  * Copies tables in chunks while the stream flows, without writing to the source.
@@ -41,10 +45,11 @@ export class IncrementalCopy {
   readonly #chunkRows: number;
   readonly #clock: () => number;
   readonly #progress: CopyProgress;
-  readonly #touched = new Map<number, Map<string | undefined, number>>();
+  readonly #touched = new TouchedKeys();
   #left: readonly CopyTask[];
   #chunk: Chunk | undefined;
   #onEmitted: (() => void) | undefined;
+  #rereads = 0;
 
   constructor(parts: {
     source: ChangeSource;
@@ -64,22 +69,27 @@ export class IncrementalCopy {
     this.#chunkRows = parts.chunkRows;
     this.#clock = parts.clock;
     this.#progress = parts.progress;
-    parts.encoder.onTouch = (oid, key, xid) => this.#touch(oid, key, xid);
+    parts.encoder.onTouch = (oid, key, xid) => {
+      if (this.#left.some((task) => task.oid === oid)) this.#touched.touch(oid, key, xid);
+    };
   }
 
   get isDone(): boolean {
     return this.#left.length === 0;
   }
 
-  /** Reads the next chunk; it is to be emitted when `isDue`. */
+  /** Reads the next chunk; it is to be emitted when `isDue`. Reads none when the table changed meanwhile. */
   async read(signal: AbortSignal): Promise<void> {
     const [task] = this.#left;
     if (task === undefined || this.#chunk !== undefined) return;
     const snapshot = await this.#source.snapshot();
     try {
       this.#chunk = await this.#readChunk(snapshot, task, signal);
+    } catch (error) {
+      this.#readAgainAfter(error);
     } finally {
-      if (this.#chunk === undefined) await snapshot[Symbol.asyncDispose]();
+      const isHeld = this.#chunk !== undefined && 'snapshot' in this.#chunk.rows;
+      if (!isHeld) await snapshot[Symbol.asyncDispose]();
     }
   }
 
@@ -88,8 +98,9 @@ export class IncrementalCopy {
     if (this.#chunk === undefined || signal.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#onEmitted = resolve;
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    signal.addEventListener('abort', resolve as () => void, { once: true });
     await promise;
+    signal.removeEventListener('abort', resolve as () => void);
     this.#onEmitted = undefined;
   }
 
@@ -99,114 +110,137 @@ export class IncrementalCopy {
   }
 
   /** Encodes the chunk's rows. Called outside a transaction; nothing is decoded meanwhile. */
-  async emit(): Promise<void> {
+  async emit(signal: AbortSignal): Promise<void> {
     const chunk = this.#chunk;
     if (chunk === undefined) return;
-    await using _ = chunk.snapshot;
-    const [, ...others] = this.#left;
-    let after = chunk.task.after;
-    if (chunk.encoder !== undefined) after = await this.#encodeRows(chunk, chunk.encoder);
-    this.#left =
-      chunk.isLast || after === undefined ? others : [{ ...chunk.task, after }, ...others];
-    this.#progress.left(this.#left);
-    this.#chunk = undefined;
-    this.#onEmitted?.();
-    this.#forget(chunk.visible);
+    try {
+      if (chunk.encoder === undefined) this.#go(chunk.task, undefined);
+      else if (!this.#touched.isForgotten(chunk.task.oid, chunk.visible))
+        await this.#encode(chunk, chunk.encoder, signal);
+      this.#rereads = 0;
+    } catch (error) {
+      this.#readAgainAfter(error);
+    } finally {
+      await this.#release();
+    }
     if (this.isDone) this.#encoder.onTouch = undefined;
+    this.#onEmitted?.();
   }
 
-  /** Ends the snapshot of a chunk that will not be emitted. */
+  /** Ends what a chunk holds that will not be emitted. */
   async stop(): Promise<void> {
     this.#encoder.onTouch = undefined;
-    await this.#chunk?.snapshot[Symbol.asyncDispose]();
+    await this.#release();
+  }
+
+  async #release(): Promise<void> {
+    const rows = this.#chunk?.rows;
+    this.#chunk = undefined;
+    if (rows !== undefined && 'snapshot' in rows) await rows.snapshot[Symbol.asyncDispose]();
   }
 
   async #readChunk(snapshot: Snapshot, task: CopyTask, signal: AbortSignal): Promise<Chunk> {
     const visible = new TransactionSnapshot(snapshot.visible);
+    this.#touched.advance(visible);
     const table = await snapshot.table(task.oid);
-    const base = { task, visible, snapshot, signal, encoder: undefined, rows: [], isLast: true };
-    if (table === undefined) return { ...base, readableAt: await this.#source.walInsertLsn() };
+    if (table === undefined) {
+      const rows = { rows: [], isLast: true };
+      return { task, encoder: undefined, rows, visible, readableAt: await this.#passed() };
+    }
     const { relation, topic } = await this.#relations.ofCopy(table);
     const encoder = this.#encoder.copyEncoder(relation, topic);
-    const hasKey = table.primaryKey.length > 0;
-    const rows = snapshot.copy(
-      {
-        table,
-        columns: relation.shape.columns.map(({ name }) => name),
-        orderBy: table.primaryKey,
-        ...(hasKey && { limit: this.#chunkRows }),
-        ...(hasKey && task.after !== undefined && { after: task.after }),
-      },
-      signal,
-    );
-    const read = hasKey ? await this.#hold(rows, signal) : { rows, isLast: true };
-    return { ...base, encoder, ...read, readableAt: await this.#source.walInsertLsn() };
+    const rows = await this.#rowsOf(snapshot, table, encoder, task, signal);
+    return { task, encoder, rows, visible, readableAt: await this.#passed() };
   }
 
-  async #hold(
-    stream: CopyStream,
+  async #rowsOf(
+    snapshot: Snapshot,
+    table: Table,
+    { relation }: EnvelopeEncoder,
+    { after }: CopyTask,
     signal: AbortSignal,
-  ): Promise<{ rows: Buffer[]; isLast: boolean }> {
+  ): Promise<KeyedRows | UnkeyedRows> {
+    const columns = relation.shape.columns.map(({ name }) => name);
+    const orderBy = relation.keyNames;
+    if (orderBy.length === 0)
+      return { snapshot, stream: snapshot.copy({ table, columns, orderBy }, signal) };
+    // A key that was changed since: what `after` says is not a place in it.
+    const from = after?.length === orderBy.length ? { after } : {};
+    const limit = this.#chunkRows;
+    return this.#hold(snapshot.copy({ table, columns, orderBy, limit, ...from }, signal), signal);
+  }
+
+  async #hold(stream: CopyStream, signal: AbortSignal): Promise<KeyedRows> {
     const rows: Buffer[] = [];
     let bytes = 0;
-    for await (const chunk of stream) {
-      for (const row of rowsOf(chunk)) rows.push(Buffer.from(row));
-      bytes += chunk.length;
+    for await (const piece of stream) {
+      for (const row of eachRow(piece)) rows.push(Buffer.from(row));
+      bytes += piece.length;
       if (bytes > MAX_CHUNK_BYTES) return { rows, isLast: false };
     }
     signal.throwIfAborted(); // what was cut short must not look like the end
     return { rows, isLast: rows.length < this.#chunkRows };
   }
 
-  /** Returns the key behind which the copy goes on: the last row's, whether it was dropped or not. */
-  async #encodeRows(
-    chunk: Chunk,
-    encoder: EnvelopeEncoder,
-  ): Promise<readonly string[] | undefined> {
+  /** Whatever a snapshot that was taken before sees is before it. */
+  #passed(): Promise<Lsn> {
+    return this.#source.walInsertLsn();
+  }
+
+  async #encode(chunk: Chunk, encoder: EnvelopeEncoder, signal: AbortSignal): Promise<void> {
     this.#encoder.clock.set(this.#clock());
     const timeUs = this.#clock() * 1000;
     const origin: Origin = { timeUs, txId: null, previousCommit: null, snapshot: 'incremental' };
-    const touched = this.#touched.get(encoder.relation.shape.oid);
-    const isNewer = (key: string | undefined): boolean => {
-      const xid = touched?.get(key);
-      return xid !== undefined && !chunk.visible.sees(xid);
-    };
-    const [, ...others] = this.#left;
-    const isTruncated = isNewer(undefined);
-    let after: readonly string[] | undefined;
-    for await (const piece of chunk.rows) {
-      for (const row of rowsOf(piece)) {
-        const key = this.#encoder.readKey(encoder, Buffer.from(row));
-        after = key.columns;
-        if (isTruncated || isNewer(key.text)) continue;
-        this.#encoder.copiedRow(encoder, Buffer.from(row), 0, origin, null);
-        this.#progress.rows(chunk.task, 1);
-        if (!this.#appender.isFull) continue;
-        if (after.length > 0) this.#progress.left([{ ...chunk.task, after }, ...others]);
+    if ('snapshot' in chunk.rows) {
+      for await (const piece of chunk.rows.stream) {
+        for (const row of eachRow(piece)) this.#encodeRow(chunk, encoder, row, origin);
         await this.#appender.room();
       }
+      signal.throwIfAborted();
+      this.#go(chunk.task, undefined);
+      return;
     }
-    chunk.signal.throwIfAborted();
-    return after;
+    const { rows, isLast } = chunk.rows;
+    let after: readonly string[] | undefined;
+    // What is encoded and what is left must never differ across an await: an append may come there.
+    for (const row of rows) {
+      after = this.#encodeRow(chunk, encoder, row, origin);
+      if (!this.#appender.isFull) continue;
+      this.#go(chunk.task, after);
+      await this.#appender.room();
+    }
+    this.#go(chunk.task, isLast ? undefined : after);
   }
 
-  #touch(oid: number, key: string | undefined, xid: number): void {
-    if (!this.#left.some((task) => task.oid === oid)) return;
-    const keys = this.#touched.get(oid) ?? new Map<string | undefined, number>();
-    this.#touched.set(oid, keys);
-    keys.set(key, xid);
+  /** Returns the row's key, which stands for the row's place in the copy whether it was dropped or not. */
+  #encodeRow(
+    chunk: Chunk,
+    encoder: EnvelopeEncoder,
+    row: Buffer,
+    origin: Origin,
+  ): readonly string[] {
+    const key = this.#encoder.readKey(encoder, Buffer.from(row));
+    if (this.#touched.isNewer(chunk.task.oid, key.text, chunk.visible)) return key.columns;
+    this.#encoder.copiedRow(encoder, Buffer.from(row), 0, origin, null);
+    this.#progress.rows(chunk.task, 1);
+    return key.columns;
   }
 
-  /** What a snapshot sees, later snapshots see too. */
-  #forget(visible: TransactionSnapshot): void {
-    for (const [oid, keys] of this.#touched) {
-      for (const [key, xid] of keys) if (visible.sees(xid)) keys.delete(key);
-      if (keys.size === 0) this.#touched.delete(oid);
-    }
+  /** What is left now: the task from behind `after` on, or without one the tasks behind it. */
+  #go(task: CopyTask, after: readonly string[] | undefined): void {
+    const [, ...others] = this.#left;
+    this.#left = after === undefined ? others : [{ ...task, after }, ...others];
+    this.#progress.left(this.#left);
+  }
+
+  #readAgainAfter(error: unknown): void {
+    const isChange = error instanceof MillraceError && error.code === 'table_changed';
+    if (!isChange || this.#rereads >= MAX_REREADS) throw error;
+    this.#rereads += 1;
   }
 }
 
-function* rowsOf(chunk: Buffer): Iterable<Buffer> {
+function* eachRow(chunk: Buffer): Iterable<Buffer> {
   for (let at = 0; at < chunk.length;) {
     const next = chunk.indexOf(0x0a, at) + 1;
     yield chunk.subarray(at, next);

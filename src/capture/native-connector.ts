@@ -9,7 +9,7 @@ import type { EventLog } from '../ports/event-log.ts';
 import { CaptureSession } from './capture-session.ts';
 import type { ConnectorConfig } from './connector-config.ts';
 import { CopyReport } from './copy-report.ts';
-import { decideStart } from './start.ts';
+import { decideStart, type Start } from './start.ts';
 
 export type NativeConnectorParts = Readonly<{
   source: ChangeSource;
@@ -112,7 +112,7 @@ export class NativeConnector implements Connector {
       const stored = producer.position === undefined ? undefined : parsePosition(producer.position);
       const slot = await source.slot(config.slot);
       const start = decideStart(stored, slot, server, config.slot, adoptSlot);
-      await this.#publish();
+      await this.#publish(start);
       this.#session = new CaptureSession({
         ...this.#parts,
         producer,
@@ -133,9 +133,12 @@ export class NativeConnector implements Connector {
     }
   }
 
-  async #publish(): Promise<void> {
+  async #publish(start: Start): Promise<void> {
     const { source, config } = this.#parts;
     const { publication, publicationMode } = config;
+    // Made anew, it would publish from now on, and what changed since the slot's position would be left out.
+    if (start.how !== 'create' && !(await source.publicationExists(publication)))
+      throw new MillraceError('publication_missing', { publication });
     if (publicationMode === 'disabled') {
       if (await source.publicationExists(publication)) return;
       throw new MillraceError('source_not_ready', {

@@ -9,9 +9,10 @@ import { keyNamesOf, Relation, type RelationShape } from './relation.ts';
 /**
  * Knows the key and the topic of every relation that the WAL names.
  *
- * Under REPLICA IDENTITY FULL the WAL does not tell the key. It is asked of the catalogue when the
- * table is first seen, and remembered in a compacted topic, in the same append as the table's first
- * records: a table that is dropped or altered while capture lags keeps its key.
+ * The WAL does not tell the order of a key's columns, and under REPLICA IDENTITY FULL not the key.
+ * It is asked of the catalogue when the table is first seen, and remembered in a compacted topic, in
+ * the same append as the table's first records: a table that is dropped or altered while capture
+ * lags keeps its key.
  */
 export class RelationRegistry {
   readonly #source: ChangeSource;
@@ -60,32 +61,37 @@ export class RelationRegistry {
     if (!this.#config.tables.matches(schema, name)) return this.#encoder.ignore(oid);
     const today = await this.#source.table(oid);
     const keyNames = keyNamesOf(shape, today, this.#remembered.get(oid));
-    if (shape.identity === 'f' || shape.identity === 'n') this.#keep(oid, shape, keyNames);
+    this.#keep(oid, shape, keyNames);
     const relation = new Relation(shape, keyNames, this.#config.placeholder);
     this.#encoder.define(relation, await this.topic(schema, name));
     return undefined;
   }
 
-  /** The shape of a table as a copy reads it: what pgoutput sends of it, generated columns left out. */
+  /** The shape of a table as a copy reads it: what pgoutput sends of it, generated columns left out, under the same key. */
   async ofCopy(table: Table): Promise<Readonly<{ relation: Relation; topic: string }>> {
     const shape: RelationShape = {
       oid: table.oid,
       schema: table.schema,
       name: table.name,
-      identity: 'f',
+      identity: IDENTITY_LETTERS[table.replicaIdentity],
       columns: table.columns
         .filter((column) => !column.isGenerated)
-        .map(({ name, typeOid }) => ({ name, typeOid, isIdentity: false })),
+        .map(({ name, typeOid }) => ({
+          name,
+          typeOid,
+          isIdentity: table.identityColumns.includes(name),
+        })),
     };
-    this.#keep(table.oid, shape, table.primaryKey);
-    const relation = new Relation(shape, table.primaryKey, this.#config.placeholder);
+    const keyNames = keyNamesOf(shape, table, undefined);
+    this.#keep(table.oid, shape, keyNames);
+    const relation = new Relation(shape, keyNames, this.#config.placeholder);
     return { relation, topic: await this.topic(table.schema, table.name) };
   }
 
   /** The topic of a table, created when it is missing. */
   async topic(schema: string, table: string): Promise<string> {
     const name = topicName(this.#config.topicPrefix, schema, table);
-    const id = `${schema}.${table}`;
+    const id = `"${schema}"."${table}"`; // x."a.b" is not "x.a".b
     const other = this.#tableOfTopic.get(name);
     if (other === id) return name;
     if (other !== undefined)
@@ -120,6 +126,8 @@ export class RelationRegistry {
     this.#remembered.set(Number(oid), names);
   }
 }
+
+const IDENTITY_LETTERS = { default: 'd', nothing: 'n', full: 'f', index: 'i' } as const;
 
 /** As Debezium names topics: what Kafka does not allow becomes an underscore. */
 export function topicName(prefix: string, schema: string, table: string): string {

@@ -21,7 +21,6 @@ export class Relation {
   readonly keyNames: readonly string[];
   /** Indexes of the key's columns in the tuple. */
   readonly keyColumns: readonly number[];
-  readonly keySet: ReadonlySet<number>;
   readonly row: RowEncoder;
   readonly key: RowEncoder;
 
@@ -29,7 +28,6 @@ export class Relation {
     this.shape = shape;
     this.keyNames = keyNames;
     this.keyColumns = keyNames.map((name) => indexOf(shape, name));
-    this.keySet = new Set(this.keyColumns);
     this.row = new RowEncoder(shape.columns, placeholder);
     this.key = new RowEncoder(shape.columns, placeholder, this.keyColumns);
   }
@@ -71,42 +69,47 @@ export function readRelation(bytes: Buffer, start: number): RelationShape {
   };
 }
 
+/** What the catalogue tells of a table, as far as its key depends on it. */
+export type CataloguedKey = Readonly<{
+  primaryKey: readonly string[];
+  columns: readonly Readonly<{ name: string; isGenerated: boolean }>[];
+}>;
+
 /**
  * The names of the columns that identify a row.
  *
- * The relation message tells them, except under REPLICA IDENTITY FULL or NOTHING, where the
- * primary key is asked of the catalogue. Today's catalogue may no longer fit what the WAL says: then
- * what was remembered of the table counts.
+ * The relation message tells them, but not their order, and under REPLICA IDENTITY FULL or NOTHING
+ * not at all: then the primary key is asked of the catalogue. Today's catalogue may no longer fit
+ * what the WAL says: then what was remembered of the table counts.
  */
 export function keyNamesOf(
   shape: RelationShape,
-  today:
-    | Readonly<{ primaryKey: readonly string[]; columns: readonly { name: string }[] }>
-    | undefined,
+  today: CataloguedKey | undefined,
   remembered: readonly string[] | undefined,
 ): readonly string[] {
-  const has = (names: readonly string[]) =>
-    names.every((name) => shape.columns.some((column) => column.name === name));
   const flagged = shape.columns.filter((column) => column.isIdentity).map(({ name }) => name);
-  if (shape.identity === 'd')
-    return today && sameSet(today.primaryKey, flagged) ? today.primaryKey : flagged;
-  if (shape.identity === 'i') {
-    const key = today?.primaryKey ?? [];
-    return key.length > 0 && key.every((name) => flagged.includes(name)) ? key : flagged;
-  }
-  const fits =
-    today !== undefined &&
-    sameSet(
-      today.columns.map(({ name }) => name),
-      shape.columns.map(({ name }) => name),
-    );
-  if (today !== undefined && (fits || remembered === undefined) && has(today.primaryKey))
-    return today.primaryKey;
-  return remembered !== undefined && has(remembered) ? remembered : [];
+  const known = [today?.primaryKey, remembered].filter((key) => key !== undefined);
+  if (shape.identity === 'd') return known.find((key) => sameSet(key, flagged)) ?? flagged;
+  if (shape.identity === 'i')
+    return known.find((key) => key.length > 0 && isWithin(key, flagged)) ?? flagged;
+  const names = shape.columns.map(({ name }) => name);
+  const isOfToday = today !== undefined && isShapeOf(today, names);
+  return (isOfToday ? known : known.toReversed()).find((key) => isWithin(key, names)) ?? [];
+}
+
+/** A publication may leave generated columns out. */
+function isShapeOf({ columns }: CataloguedKey, names: readonly string[]): boolean {
+  const plain = columns.filter(({ isGenerated }) => !isGenerated).map(({ name }) => name);
+  const all = columns.map(({ name }) => name);
+  return isWithin(plain, names) && isWithin(names, all);
+}
+
+function isWithin(some: readonly string[], others: readonly string[]): boolean {
+  return some.every((each) => others.includes(each));
 }
 
 function sameSet(some: readonly string[], others: readonly string[]): boolean {
-  return some.length === others.length && some.every((each) => others.includes(each));
+  return some.length === others.length && isWithin(some, others);
 }
 
 function indexOf(shape: RelationShape, name: string): number {

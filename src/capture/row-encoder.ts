@@ -35,11 +35,19 @@ export class RowEncoder {
     this.#placeholder = Buffer.from(JSON.stringify(placeholder));
   }
 
-  /** More bytes than a row whose values take `valueBytes` can need. */
+  /** More bytes than a row whose values take `valueBytes` as JSON can need. */
   bound(valueBytes: number): number {
-    return (
-      this.#prefixBytes + this.#columns.length * (40 + this.#placeholder.length) + 6 * valueBytes
-    );
+    return this.#prefixBytes + this.#columns.length * (40 + this.#placeholder.length) + valueBytes;
+  }
+
+  /** More bytes than this row can need; for few columns. */
+  boundOf(tuple: Tuple, old: Tuple | undefined): number {
+    let valueBytes = 0;
+    for (const column of this.#columns) {
+      valueBytes += lengthOf(tuple, column);
+      if (old !== undefined) valueBytes += lengthOf(old, column);
+    }
+    return this.bound(6 * valueBytes);
   }
 
   /** Writes the row and returns where it ends. Values that the WAL left out are taken from `old`, if it has them. */
@@ -68,25 +76,6 @@ export class RowEncoder {
     return at;
   }
 
-  /** Writes a row of which only the columns of `key` are known, as Debezium does: the others null. */
-  writeKeyOnly(tuple: Tuple, key: ReadonlySet<number>, out: Buffer, start: number): number {
-    let at = start;
-    out[at++] = OPEN;
-    for (let nth = 0; nth < this.#columns.length; nth += 1) {
-      const prefix = this.#prefixes[nth] as Uint8Array;
-      for (let i = 0; i < prefix.length; i += 1) out[at++] = prefix[i] as number;
-      const column = this.#columns[nth] as number;
-      const from = tuple.starts[column] as number;
-      if (!key.has(column) || from < 0) at = writeNull(out, at);
-      else {
-        const kind = this.#kinds[nth] as ColumnKind;
-        at = writeColumn(kind, tuple.bytes, from, tuple.ends[column] as number, out, at);
-      }
-    }
-    out[at++] = CLOSE;
-    return at;
-  }
-
   #writeUnchanged(
     nth: number,
     column: number,
@@ -102,6 +91,11 @@ export class RowEncoder {
     out.set(this.#placeholder, at);
     return at + this.#placeholder.length;
   }
+}
+
+function lengthOf({ starts, ends }: Tuple, column: number): number {
+  const start = starts[column] as number;
+  return start < 0 ? 0 : (ends[column] as number) - start;
 }
 
 function writeNull(out: Buffer, at: number): number {

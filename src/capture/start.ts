@@ -26,7 +26,7 @@ export function decideStart(
   if (position !== undefined) refuseOtherSource(position, server, slotName);
   if (slot !== undefined) refuseUnusable(slot, slotName, server);
   if (position?.end !== undefined)
-    return resume({ ...position, end: position.end }, slot, slotName);
+    return resume({ ...position, end: position.end }, slot, server, slotName);
   if (slot === undefined) return { how: 'create' };
   const confirmed = slot.confirmedFlush;
   if (confirmed === undefined) throw new MillraceError('slot_exists', { slot: slotName });
@@ -38,8 +38,15 @@ export function decideStart(
 function resume(
   position: Position & { end: Lsn },
   slot: Slot | undefined,
+  server: SourceIdentity,
   slotName: string,
 ): Start {
+  // Streaming would begin in the server's future, and leave out all until then.
+  if (position.end > server.walEnd)
+    throw new MillraceError('source_changed', {
+      expected: `WAL up to ${formatLsn(position.end)}, which this log holds`,
+      found: `a server whose WAL ends at ${formatLsn(server.walEnd)}`,
+    });
   if (slot === undefined)
     throw new MillraceError('slot_missing', { slot: slotName, position: formatLsn(position.end) });
   if (slot.confirmedFlush !== undefined && slot.confirmedFlush > position.end)

@@ -49,14 +49,17 @@ export class StreamFollower {
     await using stream = await source.follow(options, signal);
     this.#stream = stream;
     stream.confirm(from); // it stands in the log, or nothing before it is wanted
-    const copying = this.#copyBeside(signal, onFailure);
+    // A copy waits for the stream, so it must not outlive it.
+    const ended = new AbortController();
+    const copying = this.#copyBeside(AbortSignal.any([signal, ended.signal]), onFailure);
     try {
       for await (const wal of stream.batches(signal)) {
         encoder.clock.set(clock());
-        await this.#inTurn(() => this.#decodeAll(wal));
+        await this.#inTurn(() => this.#decodeAll(wal, signal));
       }
     } finally {
       this.#stream = undefined;
+      ended.abort();
       await copying;
     }
   }
@@ -82,7 +85,7 @@ export class StreamFollower {
     return timeUs === 0 ? undefined : timeUs / 1000;
   }
 
-  async #decodeAll(wal: WalBatch): Promise<void> {
+  async #decodeAll(wal: WalBatch, signal: AbortSignal): Promise<void> {
     const { relations, appender, encoder } = this.#parts;
     const changesBefore = encoder.changes;
     this.#decoder.stopsAtBoundaries = this.#copy !== undefined;
@@ -92,7 +95,7 @@ export class StreamFollower {
       next = halt.next;
       if (halt.why === 'relation') await relations.learn(halt.shape);
       else if (halt.why === 'full') await appender.room();
-      else await this.#emitIfDue();
+      else await this.#emitIfDue(signal);
     }
     appender.kick();
     if (encoder.changes === changesBefore && this.#decoder.hasMoved) appender.positionMoved();
@@ -107,7 +110,7 @@ export class StreamFollower {
     try {
       while (!copy.isDone && !signal.aborted) {
         await copy.read(signal);
-        await this.#inTurn(() => this.#emitIfDue());
+        await this.#inTurn(() => this.#emitIfDue(signal));
         await copy.emitted(signal);
       }
       if (!copy.isDone) return;
@@ -120,10 +123,10 @@ export class StreamFollower {
     }
   }
 
-  async #emitIfDue(): Promise<void> {
+  async #emitIfDue(signal: AbortSignal): Promise<void> {
     if (this.#copy === undefined || this.#transaction.isOpen) return;
     if (!this.#copy.isDue(this.#transaction.end)) return;
-    await this.#copy.emit();
+    await this.#copy.emit(signal);
     this.#parts.appender.positionMoved();
     this.#parts.appender.kick();
   }

@@ -1,5 +1,4 @@
-import type { Lsn } from '../domain/lsn.ts';
-import { lsnOf } from '../domain/lsn.ts';
+import { formatLsn, lsnOf, type Lsn } from '../domain/lsn.ts';
 import { MillraceError } from '../domain/errors.ts';
 import type { Position } from '../domain/position.ts';
 import type { Origin } from './envelope-encoder.ts';
@@ -37,10 +36,8 @@ export class TransactionTracker {
 
   /** What a batch that is cut now stores as the place within the transaction. */
   get place(): Position['transaction'] {
-    if (this.#skip === Number.POSITIVE_INFINITY) return undefined;
-    if (this.#final !== undefined)
-      return { finalLsn: this.#final, messages: Math.max(this.#messages, this.#skip) };
-    return this.#resume;
+    if (this.#final === undefined || this.#skip === Number.POSITIVE_INFINITY) return this.#resume;
+    return { finalLsn: this.#final, messages: Math.max(this.#messages, this.#skip) };
   }
 
   begin(finalHigh: number, finalLow: number, timeUs: number, xid: number): void {
@@ -48,7 +45,7 @@ export class TransactionTracker {
     this.#final = final;
     this.#messages = 0;
     this.#skip = this.#skipOf(final);
-    this.#resume = undefined;
+    if (this.#skip !== Number.POSITIVE_INFINITY) this.#resume = undefined;
     this.#commitLsn = finalHigh * 4_294_967_296 + finalLow;
     this.origin = { timeUs, txId: xid, previousCommit: this.#previousCommit, snapshot: 'false' };
   }
@@ -78,8 +75,8 @@ export class TransactionTracker {
     if (this.#resume === undefined) return 0;
     if (final === this.#resume.finalLsn) return this.#resume.messages;
     throw new MillraceError('log_behind_slot', {
-      expected: `the transaction that commits at ${this.#resume.finalLsn}, of which the log holds a part`,
-      found: `one that commits at ${final}`,
+      expected: `the transaction that commits at ${formatLsn(this.#resume.finalLsn)}, of which the log holds a part`,
+      found: `one that commits at ${formatLsn(final)}`,
     });
   }
 }

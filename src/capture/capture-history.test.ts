@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { connector, connectorConfig, until } from '../../test/capture.ts';
+import { historyOf } from '../../test/log-history.ts';
+import { seededRandom } from '../../test/random.ts';
+import { ScriptedSource, unreachable } from '../../test/scripted-source.ts';
+import { MemoryEventLog } from '../adapters/memory/event-log.ts';
+import { MillraceError } from '../domain/errors.ts';
+import { parsePosition } from '../domain/position.ts';
+import type { EventLog } from '../ports/event-log.ts';
+import { captureProducer } from './native-connector.ts';
+
+const SEED = Number(process.env['SEED'] ?? Date.now());
+const HISTORIES = 60;
+const TOPIC = 'test_server.public.a';
+const CONFIG = connectorConfig(
+  { host: '', port: 1, database: 'd', user: '', password: '' },
+  { 'incremental.snapshot.chunk.size': '4' },
+);
+
+test(
+  `whatever commits between any two steps, and wherever it is cut off, the log tells the source's history (SEED=${SEED})`,
+  { timeout: 60_000 },
+  async () => {
+    for (let seed = SEED; seed < SEED + HISTORIES; seed += 1) {
+      const { found, expected, problems, cuts } = await play(seed);
+      const what = `SEED=${seed}, ${cuts} cuts`;
+      assert.deepEqual(problems, [], what);
+      assert.deepEqual(found, expected, what);
+    }
+  },
+);
+
+/** One random history: rows to copy, transactions at every step, faults now and then. */
+async function play(seed: number) {
+  const random = seededRandom(seed);
+  const below = (n: number) => Math.floor(random() * n);
+  const rows = below(30);
+  let steps = 40 + below(120);
+  let cuts = 0;
+  const mayCut = (): void => {
+    if (steps > 0 && cuts < 12 && random() < 0.06) {
+      cuts += 1;
+      throw unreachable();
+    }
+  };
+  const source = new ScriptedSource({
+    rows,
+    batchSize: () => below(6),
+    beforeAnswer: (question) => {
+      while (steps > 0 && random() < 0.6) {
+        steps -= 1;
+        source.commit(...Array.from({ length: 1 + below(4) }, () => changeOf(below, rows, steps)));
+        if (random() < 0.5) source.publish(below(source.invisible));
+      }
+      if (question !== 'createSlot') mayCut();
+    },
+  });
+  const log = new MemoryEventLog();
+  const stop = new AbortController();
+  const running = runAgainAndAgain(source, cutting(log, mayCut), stop.signal);
+  await until(async () => {
+    if (steps === 0) source.publish();
+    else if (random() < 0.2) source.commit(changeOf(below, rows, (steps -= 1)));
+    const { end = 0n, copy } = parsePosition((await log.positionOf(PRODUCER)) ?? '{}');
+    return steps === 0 && copy === undefined && end >= source.end;
+  });
+  stop.abort();
+  await running;
+  const { rows: told, problems } = await historyOf(log, TOPIC);
+  const found = [...told.values()].map(({ id, v }) => [String(id), String(v)]);
+  const expected = [...source.rows].map(([id, v]) => [id, v]);
+  return { found: sorted(found), expected: sorted(expected), problems, cuts };
+}
+
+const PRODUCER = captureProducer('test');
+
+function changeOf(below: (n: number) => number, rows: number, step: number) {
+  const id = String(1 + below(rows + 5));
+  const other = String(1 + below(rows + 5));
+  const v = `v${step}`;
+  return [{ to: id, v }, { from: id }, { from: id, to: id, v }, { from: id, to: other, v }][
+    below(4)
+  ] as { from?: string; to?: string; v?: string };
+}
+
+async function runAgainAndAgain(source: ScriptedSource, log: EventLog, signal: AbortSignal) {
+  while (!signal.aborted) {
+    try {
+      await connector(source, log, CONFIG).run(signal);
+    } catch (error) {
+      if (!(error instanceof MillraceError) || error.code !== 'source_unreachable') throw error;
+    }
+  }
+}
+
+/** A log whose appends may fail, before or after they are durable, as in a crash. */
+function cutting(log: EventLog, mayCut: () => void): EventLog {
+  return new Proxy(log, {
+    get(target, name, receiver): unknown {
+      if (name !== 'openProducer') {
+        const value: unknown = Reflect.get(target, name, receiver);
+        return typeof value === 'function' ? value.bind(target) : value;
+      }
+      return async (producerName: string) => {
+        const producer = await target.openProducer(producerName);
+        return {
+          position: producer.position,
+          close: () => producer.close(),
+          append: async (...what: Parameters<typeof producer.append>) => {
+            mayCut();
+            await producer.append(...what);
+            mayCut();
+          },
+        };
+      };
+    },
+  });
+}
+
+function sorted(rows: string[][]): string[][] {
+  return rows.toSorted(([a], [b]) => Number(a) - Number(b));
+}
