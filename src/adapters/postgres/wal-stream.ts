@@ -47,8 +47,8 @@ const TUNING = {
    * slows the server. So after little came while the reader was busy, or right after the last, the
    * socket rests and fills. What comes alone is delivered at once.
    */
-  littleBytes: 64 * 1024,
-  restMs: 2,
+  littleBytes: 16 * 1024,
+  restMs: 1,
   maxStatusIntervalMs: 10_000,
   /**
    * A server that is asked for a sign of life with each status, and gives none for so long, is
