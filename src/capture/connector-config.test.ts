@@ -48,6 +48,9 @@ test('all problems are named at once, and no secret with them', () => {
       'database.port': '0',
       'database.user': '${env:NOBODY}',
       'column.exclude.list': 'a',
+      'column.mask.with.5.chars': 'a',
+      'interval.handling.mode': 'string',
+      'topic.prefix': 'a b',
     });
   assert.throws(attempt, (error: Error) => {
     for (const part of [
@@ -56,6 +59,9 @@ test('all problems are named at once, and no secret with them', () => {
       'database.port: expected a whole number from 1 to 65535, found "0"',
       'database.user: the environment has no NOBODY',
       'column.exclude.list: the native connector does not have it yet',
+      'column.mask.with.5.chars: the native connector does not have it yet',
+      'interval.handling.mode: the native connector does not have it yet; expected it absent or "numeric"',
+      'topic.prefix: expected letters, digits, ., _ and -, found "a b"',
     ])
       assert.ok(error.message.includes(part), `${part} is not in ${error.message}`);
     assert.ok(!error.message.includes('secret'));

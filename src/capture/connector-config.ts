@@ -90,6 +90,9 @@ function build(
     problems.push(
       `slot.name: expected lower-case letters, digits and _, at most 63, found "${slot}"`,
     );
+  const prefix = text('topic.prefix', '');
+  if (options.has('topic.prefix') && !/^[a-zA-Z0-9._-]+$/.test(prefix))
+    problems.push(`topic.prefix: expected letters, digits, ., _ and -, found "${prefix}"`);
   return {
     name,
     database: {
@@ -101,7 +104,7 @@ function build(
       ...(sslmode !== undefined && { sslmode }),
       ...(sslrootcert !== undefined && { sslrootcert }),
     },
-    topicPrefix: text('topic.prefix', ''),
+    topicPrefix: prefix,
     slot,
     publication: text('publication.name', 'dbz_publication'),
     publicationMode: text(

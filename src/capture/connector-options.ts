@@ -5,7 +5,7 @@
  * - `values`: those that are honoured; another is refused, never ignored.
  * - `any`: read by the connector.
  * - `without effect`: about parts that the native engine does not have, such as Connect's queues.
- * - `default only`: not built natively yet; may stand in the file with Debezium's default.
+ * - `defaultOnly`: not built natively yet; may stand in the file with Debezium's default.
  */
 type OptionRule =
   | Readonly<{ values: readonly string[] }>
@@ -24,46 +24,73 @@ export const CONNECTOR_OPTIONS: Readonly<Record<string, OptionRule>> = {
   'custom.metric.tags': 'without effect',
   'custom.sanitize.pattern': 'without effect',
   'database.dbname': 'any',
+  'database.exclude.list': { defaultOnly: '' },
   'database.hostname': 'any',
+  'database.include.list': { defaultOnly: '' },
   'database.initial.statements': { defaultOnly: '' },
   'database.password': 'any',
   'database.port': 'any',
   'database.query.timeout.ms': 'without effect',
+  'database.sslcert': { defaultOnly: '' },
+  'database.sslfactory': { defaultOnly: '' },
+  'database.sslkey': { defaultOnly: '' },
   'database.sslmode': {
     values: ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'],
   },
+  'database.sslpassword': { defaultOnly: '' },
   'database.sslrootcert': 'any',
-  'database.sslcert': { defaultOnly: '' },
-  'database.sslkey': { defaultOnly: '' },
   'database.tcpKeepAlive': 'without effect',
   'database.user': 'any',
   'datatype.propagate.source.type': { defaultOnly: '' },
   'decimal.handling.mode': { values: ['string'] },
   'errors.max.retries': 'without effect',
+  'event.converting.failure.handling.mode': 'without effect',
   'event.processing.failure.handling.mode': { defaultOnly: 'fail' },
   'executor.shutdown.timeout.ms': 'without effect',
   'extended.headers.enabled': { values: ['true', 'false'] },
   'field.name.adjustment.mode': { defaultOnly: 'none' },
   'flush.lsn.source': { defaultOnly: 'true' },
+  'guardrail.collections.limit.action': 'without effect',
+  'guardrail.collections.max': 'without effect',
   'heartbeat.action.query': { defaultOnly: '' },
   'heartbeat.interval.ms': { defaultOnly: '0' },
   'heartbeat.topics.prefix': { defaultOnly: '__debezium-heartbeat' },
-  'hstore.handling.mode': 'without effect',
+  'hstore.handling.mode': { defaultOnly: 'json' },
   'include.schema.comments': 'without effect',
-  'include.unknown.datatypes': 'without effect',
+  'include.unknown.datatypes': { defaultOnly: 'false' },
+  'incremental.snapshot.allow.schema.changes': 'without effect',
   'incremental.snapshot.chunk.size': 'any',
   'incremental.snapshot.watermarking.strategy': 'without effect',
-  'interval.handling.mode': 'without effect',
+  'internal.advanced.metrics.enable': 'without effect',
+  'internal.legacy.snapshot.max.threads': 'without effect',
+  'internal.log.position.check.enable': 'without effect',
+  'internal.offset.activity.monitor.interval.ms': 'without effect',
+  'internal.snapshot.scan.all.columns.force': 'without effect',
+  'interval.handling.mode': { defaultOnly: 'numeric' },
   'key.converter': { values: ['org.apache.kafka.connect.json.JsonConverter'] },
   'key.converter.replace.null.with.default': { values: ['false'] },
   'key.converter.schemas.enable': { values: ['false'] },
+  'legacy.snapshot.max.threads': 'without effect',
+  'lsn.flush.mode': { defaultOnly: '' },
+  'lsn.flush.timeout.action': 'without effect',
+  'lsn.flush.timeout.ms': 'without effect',
   'max.batch.size': 'without effect',
   'max.queue.size': 'without effect',
   'max.queue.size.in.bytes': 'without effect',
+  'memory.management.schemas.class': 'without effect',
+  'memory.management.tables.class': 'without effect',
   'message.key.columns': { defaultOnly: '' },
   'message.prefix.exclude.list': { defaultOnly: '' },
   'message.prefix.include.list': { defaultOnly: '' },
   'notification.enabled.channels': { defaultOnly: '' },
+  'notification.sink.topic.name': { defaultOnly: '' },
+  'openlineage.integration.config.file.path': 'without effect',
+  'openlineage.integration.dataset.kafka.bootstrap.servers': 'without effect',
+  'openlineage.integration.enabled': { defaultOnly: 'false' },
+  'openlineage.integration.job.description': 'without effect',
+  'openlineage.integration.job.namespace': 'without effect',
+  'openlineage.integration.job.owners': 'without effect',
+  'openlineage.integration.job.tags': 'without effect',
   'plugin.name': { values: ['pgoutput'] },
   'poll.interval.ms': 'without effect',
   'post.processors': { defaultOnly: '' },
@@ -79,6 +106,8 @@ export const CONNECTOR_OPTIONS: Readonly<Record<string, OptionRule>> = {
   'schema.name.adjustment.mode': { defaultOnly: 'none' },
   'schema.refresh.mode': 'without effect',
   'signal.data.collection': { defaultOnly: '' },
+  'signal.emit.failure.backoff.ms': 'without effect',
+  'signal.emit.failure.max.retries': 'without effect',
   'signal.enabled.channels': 'without effect',
   'signal.poll.interval.ms': 'without effect',
   'skip.messages.without.change': { defaultOnly: 'false' },
@@ -95,11 +124,25 @@ export const CONNECTOR_OPTIONS: Readonly<Record<string, OptionRule>> = {
   'snapshot.isolation.mode': 'without effect',
   'snapshot.lock.timeout.ms': 'without effect',
   'snapshot.locking.mode': { defaultOnly: 'none' },
+  'snapshot.locking.mode.custom.name': { defaultOnly: '' },
   'snapshot.max.threads': 'without effect',
+  'snapshot.max.threads.multiplier': 'without effect',
   'snapshot.mode': { values: ['initial', 'no_data', 'never'] },
+  'snapshot.mode.configuration.based.snapshot.data': 'without effect',
+  'snapshot.mode.configuration.based.snapshot.on.data.error': 'without effect',
+  'snapshot.mode.configuration.based.snapshot.on.schema.error': 'without effect',
+  'snapshot.mode.configuration.based.snapshot.schema': 'without effect',
+  'snapshot.mode.configuration.based.start.stream': 'without effect',
+  'snapshot.mode.custom.name': { defaultOnly: '' },
+  'snapshot.query.mode': { defaultOnly: 'select_all' },
+  'snapshot.query.mode.custom.name': { defaultOnly: '' },
   'snapshot.select.statement.overrides': { defaultOnly: '' },
+  'snapshot.tables.order.by.row.count': { defaultOnly: 'disabled' },
+  'sourceinfo.struct.maker': {
+    defaultOnly: 'io.debezium.connector.postgresql.PostgresSourceInfoStructMaker',
+  },
   'statistics.metrics.enabled': 'without effect',
-  'status.update.interval.ms': 'any',
+  'status.update.interval.ms': 'without effect',
   'streaming.delay.ms': { defaultOnly: '0' },
   'table.exclude.list': 'any',
   'table.ignore.builtin': { defaultOnly: 'true' },
@@ -107,7 +150,9 @@ export const CONNECTOR_OPTIONS: Readonly<Record<string, OptionRule>> = {
   'tasks.max': { values: ['1'] },
   'time.precision.mode': { values: ['isostring'] },
   'tombstones.on.delete': { values: ['true', 'false'] },
+  'topic.naming.strategy': { defaultOnly: 'io.debezium.schema.SchemaTopicNamingStrategy' },
   'topic.prefix': 'any',
+  'transaction.metadata.factory': 'without effect',
   'unavailable.value.placeholder': 'any',
   'value.converter': { values: ['org.apache.kafka.connect.json.JsonConverter'] },
   'value.converter.replace.null.with.default': { values: ['false'] },
@@ -115,7 +160,7 @@ export const CONNECTOR_OPTIONS: Readonly<Record<string, OptionRule>> = {
   'xmin.fetch.interval.ms': { defaultOnly: '0' },
 };
 
-/** Debezium's defaults of the options that are read, where the native connector honours them. */
+/** Options without which there is nothing to connect to, or whose default in Debezium is not built yet. */
 export const REQUIRED_OPTIONS = [
   'database.hostname',
   'database.user',
@@ -128,7 +173,10 @@ export const REQUIRED_OPTIONS = [
 /** What is wrong with one option; undefined when nothing is. */
 export function optionProblem(name: string, value: string): string | undefined {
   const rule = CONNECTOR_OPTIONS[name];
-  if (rule === undefined) return `${name}: unknown option${similar(name)}`;
+  if (rule === undefined)
+    return isOfColumns(name)
+      ? `${name}: the native connector does not have it yet`
+      : `${name}: unknown option${similar(name)}`;
   if (rule === 'any' || rule === 'without effect') return undefined;
   if ('values' in rule)
     return rule.values.includes(value)
@@ -137,6 +185,11 @@ export function optionProblem(name: string, value: string): string | undefined {
   return value === rule.defaultOnly
     ? undefined
     : `${name}: the native connector does not have it yet; expected it absent or "${rule.defaultOnly}", found "${value}"`;
+}
+
+/** Options that carry a number or a salt in their name. */
+function isOfColumns(name: string): boolean {
+  return /^column\.(mask\.(hash|with)|truncate\.to)\./.test(name);
 }
 
 function similar(name: string): string {

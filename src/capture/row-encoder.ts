@@ -43,7 +43,8 @@ export class RowEncoder {
   /** More bytes than this row can need; for few columns. */
   boundOf(tuple: Tuple, old: Tuple | undefined): number {
     let valueBytes = 0;
-    for (const column of this.#columns) {
+    for (let nth = 0; nth < this.#columns.length; nth += 1) {
+      const column = this.#columns[nth] as number;
       valueBytes += lengthOf(tuple, column);
       if (old !== undefined) valueBytes += lengthOf(old, column);
     }

@@ -70,6 +70,7 @@ describe('capture refuses to start', () => {
       position('0/4F'),
       slot(),
     ],
+    ['when the server holds less WAL than the log', 'source_changed', position('0/91'), slot()],
     ['when the slot is gone', 'slot_missing', position('0/50'), undefined],
     [
       'when the server removed WAL of the slot',

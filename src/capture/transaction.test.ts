@@ -38,6 +38,16 @@ describe('TransactionTracker', () => {
     assert.deepEqual(tracker.place, { finalLsn: at(20), messages: 2 });
   });
 
+  test('a transaction that is in the log already does not make it forget that', () => {
+    const tracker = new TransactionTracker(at(10), { finalLsn: at(20), messages: 1 });
+    tracker.begin(0, 5, 0, 7);
+    assert.equal(tracker.next(), false);
+    assert.deepEqual(tracker.place, { finalLsn: at(20), messages: 1 });
+    tracker.commit(at(6));
+    tracker.begin(0, 20, 0, 8);
+    assert.deepEqual([tracker.next(), tracker.next()], [false, true]);
+  });
+
   test('another transaction than the one the log holds a part of is refused', () => {
     const tracker = new TransactionTracker(at(1), { finalLsn: at(20), messages: 2 });
     assert.throws(() => tracker.begin(0, 40, 0, 7), { code: 'log_behind_slot' });
