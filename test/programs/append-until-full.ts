@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { LmdbEventLog } from '../../src/adapters/lmdb/event-log.ts';
 import { MillraceError } from '../../src/domain/errors.ts';
 import { blocksOf } from '../../src/domain/record-block.ts';
@@ -20,7 +21,7 @@ const block = (bytes: number) =>
     {
       topic: 'topic',
       partition: 0,
-      record: { key: null, value: Buffer.alloc(bytes, 'x'), timestampMs: 0, headers: [] },
+      record: { key: null, value: randomBytes(bytes), timestampMs: 0, headers: [] },
     },
   ]);
 

@@ -2,6 +2,7 @@ import { MillraceError } from '../../domain/errors.ts';
 import type { RecordBlock } from '../../domain/record-block.ts';
 import type { Producer } from '../../ports/event-log.ts';
 import type { LogSegment } from './log-segment.ts';
+import { pack, type PackedBlock } from './packed-block.ts';
 import { Refusal, type LogWriter } from './log-writer.ts';
 
 type Options = Readonly<{
@@ -19,6 +20,7 @@ export class LmdbProducer implements Producer {
   readonly #options: Options;
   #position: string | undefined;
   #failure: unknown;
+  #packed: Promise<unknown> = Promise.resolve();
   #closed = false;
 
   constructor(options: Options) {
@@ -33,9 +35,10 @@ export class LmdbProducer implements Producer {
   async append(blocks: readonly RecordBlock[], position?: string): Promise<void> {
     if (this.#closed) throw new Error(`the producer ${this.#options.name} was closed`);
     if (this.#failure !== undefined) throw this.#failure;
-    const bytes = blocks.reduce((sum, block) => sum + block.bytes.length, 0);
+    const packed = await this.#pack(blocks);
+    const bytes = packed.reduce((sum, block) => sum + block.bytes.length, 0);
     await this.#options.writer.write(
-      (segment) => this.#write(segment, blocks, position),
+      (segment) => this.#write(segment, packed, position),
       bytes,
       (error) => (this.#failure ??= error),
     );
@@ -47,7 +50,14 @@ export class LmdbProducer implements Producer {
     this.#closed = true;
   }
 
-  #write(segment: LogSegment, blocks: readonly RecordBlock[], position: string | undefined): void {
+  /** Appends may overlap while they are packed; they land in the order called. */
+  async #pack(blocks: readonly RecordBlock[]): Promise<readonly PackedBlock[]> {
+    const packing = Promise.all([pack(blocks), this.#packed]).then(([packed]) => packed);
+    this.#packed = packing;
+    return packing;
+  }
+
+  #write(segment: LogSegment, blocks: readonly PackedBlock[], position: string | undefined): void {
     const { name, epoch, check } = this.#options;
     if (this.#failure !== undefined) throw new Refusal(this.#failure);
     const newestEpoch = segment.producer(name)?.epoch;

@@ -6,6 +6,7 @@ import {
   type RecordBlock,
 } from '../../domain/record-block.ts';
 import type { TopicPartition } from '../../ports/event-log.ts';
+import { type PackedBlock, unpack } from './packed-block.ts';
 import { LAST_STRING, type LogDatabase, type LogKey } from './log-environment.ts';
 
 // Of many small blocks as many as fill this are read in one go; a larger block is read alone.
@@ -20,7 +21,7 @@ export type End = Readonly<{ end: number; latestMs: number }>;
  *
  *   ['base', topic, partition]                     -> the first offset that is not in older segments; absent: 0
  *   ['end', topic, partition]                      -> the offset of the next record, the latest timestamp
- *   ['block', topic, partition, last, latest]      -> the encoded block, as it was appended
+ *   ['block', topic, partition, last, latest]      -> the encoded block, compressed when it is large
  *   ['kept', topic, partition, last, latest]       -> of a compacted topic, records from older segments:
  *                                                     their offsets (f64 each), then the block
  *
@@ -57,11 +58,11 @@ export class LogRecords {
     return base;
   }
 
-  append({ topic, partition, count, bytes }: RecordBlock): void {
+  append({ topic, partition, count, bytes, latestMs: ownMs }: PackedBlock): void {
     if (count === 0) return;
     const before = this.end({ topic, partition });
     const end = before.end + count;
-    const latestMs = Math.max(before.latestMs, latestTimestampOf(bytes));
+    const latestMs = Math.max(before.latestMs, ownMs);
     this.#put(['block', topic, partition, end - 1, latestMs], bytes);
     this.#put(['end', topic, partition], floats([end, latestMs]));
   }
@@ -112,9 +113,10 @@ export class LogRecords {
     let records: LogRecord[] = [];
     let size = 0;
     for (const key of this.#keys(kind, partition, from, READ_BLOCKS)) {
-      const bytes = this.#db.getBinary([...key]);
-      if (bytes === undefined) continue;
-      if (size > 0 && size + bytes.length > READ_BYTES) break;
+      const stored = this.#db.getBinary([...key]);
+      if (stored === undefined) continue;
+      if (size > 0 && size + stored.length > READ_BYTES) break;
+      const bytes = kind === 'block' ? unpack(stored) : stored;
       size += bytes.length;
       const decoded = decode(bytes, Number(key[3]));
       records = records.length === 0 ? decoded : records.concat(decoded);
