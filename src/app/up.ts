@@ -91,8 +91,9 @@ async function up(
   const connector = readConnector(connectorFile, options.env, server);
   const connection = connectionOf(connector, config.source);
   const isDemo = embedded !== undefined || options.demo;
-  if (embedded === undefined) await checkFirst(connection, connector, isDemo);
+  // The check wants tables, which a demonstration brings with it.
   if (isDemo) await applySchema(pipeline, options.pipelineDir, server);
+  if (embedded === undefined) await checkFirst(connection, connector, isDemo);
   signal.throwIfAborted();
 
   const failures = new PartFailures(logger, onEvent, Date.now);
