@@ -18,7 +18,7 @@ export type Operations = Readonly<{
   /** Keys only, in byte order. */
   'store.keys': Operation<ScanArguments, Readonly<{ key: string }>>;
   'store.scan': Operation<ScanArguments, StoreEntry>;
-  /** The records that wait, in the order of the log; without a processor, of all of them. */
+  /** The records that wait, those of one key together and in the log's order; without a processor, of all. */
   'dlq.list': Operation<Readonly<{ processor?: string }>, ParkedRecord>;
   'dlq.show': Operation<Readonly<{ id: string }>, ParkedRecord>;
   /** *Running.* Tries the records of one key again, from its first on. */

@@ -1,0 +1,1 @@
+export { mended as pipeline } from '../payments.ts';

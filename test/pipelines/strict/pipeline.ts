@@ -1,0 +1,1 @@
+export { strict as pipeline } from '../payments.ts';
