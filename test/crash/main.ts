@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { traceConfirmations } from './confirmations.ts';
 import { planOf, type RoundPlan } from './plan.ts';
 import { runRound } from './round.ts';
 
@@ -10,6 +11,8 @@ const { values } = parseArgs({
 });
 const rounds = natural('rounds', values.rounds);
 const firstSeed = natural('seed', values.seed);
+
+await checkConfirmations();
 
 for (let seed = firstSeed; seed < firstSeed + rounds; seed += 1)
   await run(planOf(seed, { kills: 4, copiedRows: 30_000 }));
@@ -27,6 +30,19 @@ async function run(plan: RoundPlan): Promise<void> {
     console.error(
       `FAILED ${what} after ${seconds()}; again: npm run test:crash -- --rounds 1 --seed ${plan.seed}`,
     );
+    console.error(error);
+    process.exitCode = 1;
+  }
+}
+
+async function checkConfirmations(): Promise<void> {
+  try {
+    const { confirmations, fdatasyncs } = await traceConfirmations();
+    console.log(
+      `ok ${confirmations} confirmations, each of what one of ${fdatasyncs} fdatasyncs had put on the disk`,
+    );
+  } catch (error) {
+    console.error('FAILED: every confirmation follows an fdatasync');
     console.error(error);
     process.exitCode = 1;
   }

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { sendKill } from './server.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+export const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
 const LOOK_EVERY_MS = 20;
 
 export type MillraceOptions = Readonly<{
@@ -83,7 +83,7 @@ export class MillraceProcess {
 }
 
 /** Nothing of the tester's own configuration counts. */
-function ownEnvironment(): Record<string, string | undefined> {
+export function ownEnvironment(): Record<string, string | undefined> {
   return Object.fromEntries(
     Object.entries(process.env).filter(
       ([name]) => !/^(MILLRACE|POSTGRES|MOCK_DATA|STREAM)_/.test(name),
