@@ -64,6 +64,8 @@ export class ScriptedSource implements ChangeSource {
 
   constructor(script: {
     rows: number;
+    /** Of each row there is at the start. */
+    value?: string;
     /** May commit, publish, and throw. */
     beforeAnswer?: (question: string) => void;
     /** Messages a batch. */
@@ -72,8 +74,8 @@ export class ScriptedSource implements ChangeSource {
     this.#beforeAnswer = script.beforeAnswer ?? (() => undefined);
     this.#batchSize = script.batchSize ?? (() => 100);
     for (let id = 1; id <= script.rows; id += 1) {
-      this.#rows.set(String(id), 'first');
-      this.#visible.set(String(id), 'first');
+      this.#rows.set(String(id), script.value ?? 'first');
+      this.#visible.set(String(id), script.value ?? 'first');
     }
   }
 

@@ -31,11 +31,43 @@ test(
   },
 );
 
+test('goes on in the middle of a chunk, behind the last row that is in the log', async () => {
+  let isCopied = false;
+  const source = new ScriptedSource({
+    rows: 9,
+    value: 'x'.repeat(1_500_000), // three fill a batch
+    beforeAnswer: (question) => {
+      if (question === 'copy' && !isCopied) {
+        isCopied = true;
+        throw unreachable();
+      }
+    },
+  });
+  const log = new MemoryEventLog();
+  const stop = new AbortController();
+  let cuts = 0;
+  const cutAfterAppend = (isDurable: boolean): void => {
+    if (!isDurable || !isCopied || cuts >= 4) return;
+    cuts += 1;
+    throw unreachable();
+  };
+  const running = runAgainAndAgain(source, cutting(log, cutAfterAppend), 1, stop.signal);
+  await until(async () => {
+    const { end, copy } = parsePosition((await log.positionOf(PRODUCER)) ?? '{}');
+    return end !== undefined && copy === undefined;
+  });
+  stop.abort();
+  await running;
+  const { problems, records } = await historyOf(log, TOPIC);
+  assert.deepEqual({ problems, records, cuts }, { problems: [], records: 9, cuts: 4 });
+});
+
 /** One random history: rows to copy, transactions at every step, faults now and then. */
 async function play(seed: number) {
   const random = seededRandom(seed);
   const below = (n: number) => Math.floor(random() * n);
   const rows = below(30);
+  const partitions = 1 + below(3);
   let steps = 40 + below(120);
   let cuts = 0;
   const mayCut = (): void => {
@@ -58,7 +90,7 @@ async function play(seed: number) {
   });
   const log = new MemoryEventLog();
   const stop = new AbortController();
-  const running = runAgainAndAgain(source, cutting(log, mayCut), stop.signal);
+  const running = runAgainAndAgain(source, cutting(log, mayCut), partitions, stop.signal);
   await until(async () => {
     if (steps === 0) source.publish();
     else if (random() < 0.2) source.commit(changeOf(below, rows, (steps -= 1)));
@@ -84,10 +116,15 @@ function changeOf(below: (n: number) => number, rows: number, step: number) {
   ] as { from?: string; to?: string; v?: string };
 }
 
-async function runAgainAndAgain(source: ScriptedSource, log: EventLog, signal: AbortSignal) {
+async function runAgainAndAgain(
+  source: ScriptedSource,
+  log: EventLog,
+  partitions: number,
+  signal: AbortSignal,
+) {
   while (!signal.aborted) {
     try {
-      await connector(source, log, CONFIG).run(signal);
+      await connector(source, log, CONFIG, { partitions }).run(signal);
     } catch (error) {
       if (!(error instanceof MillraceError) || error.code !== 'source_unreachable') throw error;
     }
@@ -95,7 +132,7 @@ async function runAgainAndAgain(source: ScriptedSource, log: EventLog, signal: A
 }
 
 /** A log whose appends may fail, before or after they are durable, as in a crash. */
-function cutting(log: EventLog, mayCut: () => void): EventLog {
+function cutting(log: EventLog, mayCut: (isDurable: boolean) => void): EventLog {
   return new Proxy(log, {
     get(target, name, receiver): unknown {
       if (name !== 'openProducer') {
@@ -108,9 +145,9 @@ function cutting(log: EventLog, mayCut: () => void): EventLog {
           position: producer.position,
           close: () => producer.close(),
           append: async (...what: Parameters<typeof producer.append>) => {
-            mayCut();
+            mayCut(false);
             await producer.append(...what);
-            mayCut();
+            mayCut(true);
           },
         };
       };
