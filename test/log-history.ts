@@ -15,12 +15,13 @@ type Event = Readonly<{
  * Each update and delete tells the row that it changed: it must be the one that the records before left, so a
  * record that is lost, doubled or out of order within its key shows. Within a key, the LSN never falls.
  * A row may be copied once; when the stream already told it, the copy must agree. A partition holds a transaction's
- * streamed records in one piece, in LSN order, and a truncate removes its rows.
+ * streamed records in one piece, in LSN order, and a truncate removes its rows. `copiedLate` counts the rows that
+ * came in chunks beside the stream, as after a crash in the first copy.
  */
 export async function historyOf(
   log: EventLog,
   topic: string,
-): Promise<{ rows: Map<string, Row>; problems: string[]; records: number }> {
+): Promise<{ rows: Map<string, Row>; problems: string[]; records: number; copiedLate: number }> {
   const rows = new Map<string, Row>();
   const copied = new Set<string>();
   const lastLsn = new Map<string, number>();
@@ -28,6 +29,7 @@ export async function historyOf(
   const unseen = new Set<string>();
   const { partitions = 0 } = (await log.topics()).find(({ name }) => name === topic) ?? {};
   let records = 0;
+  let copiedLate = 0;
   for (let partition = 0; partition < partitions; partition += 1) {
     let expectsTombstone: string | undefined;
     const ownKeys = new Set<string>();
@@ -76,6 +78,7 @@ export async function historyOf(
       if (event.op === 'r') {
         if (copied.has(key)) problems.push(`${at}: copied twice`);
         copied.add(key);
+        if (event.source.snapshot === 'incremental') copiedLate += 1;
         if (known !== undefined && !same(known, event.after))
           problems.push(`${at}: the copy is older than what the stream told before it`);
       } else if (event.op === 'c') {
@@ -99,7 +102,7 @@ export async function historyOf(
     if (expectsTombstone !== undefined)
       problems.push(`${topic}/${partition}: the last delete has no tombstone`);
   }
-  return { rows, problems, records };
+  return { rows, problems, records, copiedLate };
 }
 
 function same(a: Row, b: Row | null): boolean {

@@ -22,9 +22,9 @@ async function run(plan: RoundPlan): Promise<void> {
   const seconds = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
   const what = `seed ${plan.seed}, ${plan.scenario}, kills ${plan.kills.map(({ victim }) => victim).join(' ')}`;
   try {
-    const { records, transactions } = await runRound(plan);
+    const { transactions, records, copiedLate } = await runRound(plan);
     console.log(
-      `ok ${what}: ${transactions} transactions, ${records} records without loss, double or disorder, store equal to source, ${seconds()}`,
+      `ok ${what}: ${transactions} transactions, ${records} records (${copiedLate} copied after a crash in the copy) without loss, double or disorder, store equal to source, ${seconds()}`,
     );
   } catch (error) {
     console.error(

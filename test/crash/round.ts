@@ -16,7 +16,12 @@ const SESSIONS = 2;
 const KEEP_ALL = { ms: 86_400_000, bytes: 2 ** 40 };
 const SEGMENT_BYTES = 256 * 2 ** 20;
 
-export type RoundResult = Readonly<{ records: number; transactions: number }>;
+export type RoundResult = Readonly<{
+  transactions: number;
+  records: number;
+  /** Those of the first copy that came after a crash in it. */
+  copiedLate: number;
+}>;
 
 /** A failed round, whose files are kept. */
 export class RoundFailure extends Error {
@@ -50,11 +55,15 @@ export async function runRound(plan: RoundPlan): Promise<RoundResult> {
       retention: KEEP_ALL,
       segmentBytes: SEGMENT_BYTES,
     });
-    let records = 0;
-    for (const [table, expected] of rows) records += await verifyHistory(log, table, expected);
+    const result = { transactions, records: 0, copiedLate: 0 };
+    for (const [table, expected] of rows) {
+      const { records, copiedLate } = await verifyHistory(log, table, expected);
+      result.records += records;
+      result.copiedLate += copiedLate;
+    }
     await place.server.remove();
     await rm(place.folder, { recursive: true, force: true });
-    return { records, transactions };
+    return result;
   } catch (error) {
     await place.server.kill({ children: true });
     throw new RoundFailure(place.folder, error);

@@ -19,10 +19,15 @@ export async function rowsOf(server: CrashServer, table: CrashTable): Promise<Ro
 
 /**
  * Throws unless the records of the table's topic tell one history without loss, double or
- * disorder, that ends with these rows. Returns how many records there are.
+ * disorder, that ends with these rows. Returns how many records there are, and how many of them a
+ * crash in the first copy made later ones.
  */
-export async function verifyHistory(log: EventLog, table: CrashTable, rows: Rows): Promise<number> {
-  const { problems, rows: told, records } = await historyOf(log, topicOf(table.name));
+export async function verifyHistory(
+  log: EventLog,
+  table: CrashTable,
+  rows: Rows,
+): Promise<Readonly<{ records: number; copiedLate: number }>> {
+  const { problems, rows: told, records, copiedLate } = await historyOf(log, topicOf(table.name));
   const found = new Map([...told.values()].map((row) => [keyOf(row, table), asText(row)]));
   assert.equal(found.size, told.size, `${table.name}: a record's key is not its row's`);
   const differences = [
@@ -38,7 +43,7 @@ export async function verifyHistory(log: EventLog, table: CrashTable, rows: Rows
     const shown = differences.slice(0, MOST_SHOWN).map((each) => each.slice(0, 600));
     throw new Error(`${table.name}: ${differences.length} differences\n  ${shown.join('\n  ')}`);
   }
-  return records;
+  return { records, copiedLate };
 }
 
 function keyOf(row: Row, { key }: CrashTable): string {
