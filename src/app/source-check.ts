@@ -11,6 +11,7 @@ import { connectorFileOf, loadPipeline, readConnector } from './load-pipeline.ts
 export type SourceCheck = Readonly<{
   name: string;
   ok: boolean;
+  expected: string;
   found: string;
   /** SQL, or an instruction; empty where nothing is wrong. */
   mend: readonly string[];
@@ -30,8 +31,14 @@ export async function* checkSource(
   const file = connectorFileOf(pipeline, place.pipelineDir);
   const connector = readConnector(file, place.env, server);
   const checks = await checkServer(connectionOf(connector, config.source), connector);
-  for (const { name, ok, found, fix } of checks)
-    yield { name, ok: ok !== false, found, mend: ok === true || fix === undefined ? [] : [fix] };
+  for (const { name, ok, expected, found, fix } of checks)
+    yield {
+      name,
+      ok: ok !== false,
+      expected,
+      found,
+      mend: ok === true || fix === undefined ? [] : [fix],
+    };
 }
 
 /** Throws `source_not_ready` that lists all that is missing, as found. */

@@ -20,6 +20,20 @@ test('a log line shows time, level, part, message and facts', () => {
   assert.equal(prettyLogLine('not JSON', plain), 'not JSON');
 });
 
+test('only a bug shows its stack; a named failure says all in its message', () => {
+  const line = (facts: object) =>
+    prettyLogLine(
+      JSON.stringify({ level: 'warn', time: 0, part: 'connector', stack: 'E\n at x', ...facts }),
+      plain,
+    );
+  const head = '1970-01-01T00:00:00.000Z WARN  connector:';
+  assert.equal(
+    line({ msg: 'slot_lost: mend it', code: 'slot_lost' }),
+    `${head} slot_lost: mend it`,
+  );
+  assert.equal(line({ msg: 'boom' }), `${head} boom \nE\n at x`);
+});
+
 test('following goes on in the file that takes the place of a rotated one', async () => {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'millrace-logs-'));
   const file = join(folder.path, 'millrace.log');

@@ -2,10 +2,13 @@ import { open, stat, watch } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Terminal } from './terminal.ts';
 
-/** The same on every line, so of no use to a reader. */
-const LEFT_OUT = new Set(['level', 'time', 'msg', 'pid', 'hostname', 'part', 'err']);
+/** Shown in a place of their own, or of no use to a reader. */
+const LEFT_OUT = new Set('level time msg pid hostname part code stack err'.split(' '));
 
-/** A line of the log file as a person reads it; what is no JSON stays as it is. */
+/**
+ * A line of the log file as a person reads it; what is no JSON stays as it is. A failure with a code
+ * says all in its message, and is tried again and again: only that of a bug has its stack.
+ */
 export function prettyLogLine(line: string, colours: Terminal['colours']): string {
   const entry = parsed(line);
   if (entry === undefined) return line;
@@ -25,10 +28,13 @@ export function prettyLogLine(line: string, colours: Terminal['colours']): strin
     ...(entry['part'] === undefined ? [] : [`${inline(entry['part'])}:`]),
     inline(entry['msg'] ?? ''),
     ...rest,
-    ...(isRecord(entry['err'])
-      ? [`\n${inline(entry['err']['stack'] ?? entry['err']['message'])}`]
-      : []),
+    ...stackOf(entry).map((stack) => `\n${stack}`),
   ].join(' ');
+}
+
+function stackOf({ code, stack, err }: Readonly<Record<string, unknown>>): string[] {
+  if (isRecord(err)) return [inline(err['stack'] ?? err['message'])];
+  return code === undefined && stack !== undefined ? [inline(stack)] : [];
 }
 
 /**

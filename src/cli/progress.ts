@@ -80,10 +80,7 @@ function eventLines(
       return [colours.dim(`starting ${event.part}`)];
     case 'ready':
       return [
-        '',
-        ...Object.entries(event.urls).map(
-          ([name, url]) => `  ${name.padEnd(12)} ${colours.cyan(withoutPassword(url))}`,
-        ),
+        ...addressLines(event.urls, colours),
         '',
         `Up in ${formatDuration(event.tookMs)}. ${hint}`,
         '',
@@ -99,6 +96,16 @@ function eventLines(
     case 'stopping':
       return ['stopping'];
   }
+}
+
+function addressLines(
+  urls: Readonly<Record<string, string>>,
+  colours: Terminal['colours'],
+): string[] {
+  const lines = Object.entries(urls).map(
+    ([name, url]) => `  ${name.padEnd(12)} ${colours.cyan(withoutPassword(url))}`,
+  );
+  return lines.length === 0 ? [] : ['', ...lines];
 }
 
 function tickLine(tick: Tick): string {

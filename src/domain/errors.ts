@@ -86,7 +86,7 @@ export const REMEDIES = {
   source_login_failed: {
     retry: 'never',
     exit: 78,
-    hint: 'Check POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB and pg_hba.conf.',
+    hint: 'Check POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB, POSTGRES_SSLMODE and pg_hba.conf.',
   },
   source_not_ready: {
     retry: 'never',

@@ -25,12 +25,16 @@ export function doctorCommand(context: Context): Command {
 }
 
 /** What is fine may still deserve a mend: a warning. */
-function checkLines({ name, ok, found, mend }: SourceCheck, { colours }: Terminal): string[] {
+function checkLines(
+  { name, ok, expected, found, mend }: SourceCheck,
+  { colours }: Terminal,
+): string[] {
   const mark = !ok
     ? colours.red('missing')
     : mend.length > 0
       ? colours.yellow('warning')
       : colours.green('ok     ');
   const lines = mend.flatMap((each) => each.split('\n'));
-  return [`${mark}  ${name}: ${found}`, ...lines.map((line) => `           ${line}`)];
+  const facts = ok ? found : `expected ${expected}, found ${found}`;
+  return [`${mark}  ${name}: ${facts}`, ...lines.map((line) => `           ${line}`)];
 }

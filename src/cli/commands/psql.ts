@@ -11,7 +11,8 @@ import { withExamples } from '../examples.ts';
 export function psqlCommand(context: Context): Command {
   const command = new Command('psql')
     .description('open the source database with psql, or print how to connect without it')
-    .argument('[arguments...]', 'passed on to psql, after --')
+    .argument('[arguments...]', 'passed on to psql; after -- also those that millrace knows')
+    .allowUnknownOption()
     .action(async (args: string[]) => {
       const dataDir = dataDirOf(context, command);
       const place = { dataDir, env: context.environment() };
@@ -24,7 +25,8 @@ export function psqlCommand(context: Context): Command {
   return withExamples(
     command,
     'millrace psql',
-    "millrace psql -- -c 'select count(*) from orders'",
+    "millrace psql -c 'select count(*) from orders'",
+    'millrace psql -- --help',
   );
 }
 

@@ -4,14 +4,17 @@ import { callOperation } from '../../app/call.ts';
 import { dataDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import type { Terminal } from '../terminal.ts';
-import { formatDuration } from '../units.ts';
+import { EqualFigures } from '../equal-figures.ts';
+import { formatCount, formatDuration } from '../units.ts';
 
 export function reconcileCommand(context: Context): Command {
   const command = new Command('reconcile')
     .description('prove that the store equals the source while data flows; exit 1 when it does not')
+    .option('--all', 'print the figures that are equal too, not only how many')
     .option('--json', 'print one JSON object a figure, then a summary')
-    .action(async (options: { json?: true }) => {
+    .action(async (options: { all?: true; json?: true }) => {
       const { terminal, signal } = context;
+      const equals = new EqualFigures();
       for await (const event of callOperation(
         dataDirOf(context, command),
         'reconcile',
@@ -21,7 +24,12 @@ export function reconcileCommand(context: Context): Command {
         if (event.kind === 'summary' && event.differences > 0) context.foundFailure();
         if (event.kind === 'progress') terminal.note(event.message);
         else if (options.json) await terminal.printJson(event);
-        else await terminal.print(eventLine(event, terminal));
+        else if (event.kind === 'figure' && event.equal && !options.all) equals.add(event);
+        else {
+          if (event.kind === 'summary')
+            for (const line of equals.lines()) await terminal.print(equalLine(line, terminal));
+          await terminal.print(eventLine(event, terminal));
+        }
       }
     });
   return withExamples(command, 'millrace reconcile', 'millrace reconcile --json');
@@ -29,14 +37,18 @@ export function reconcileCommand(context: Context): Command {
 
 function eventLine(
   event: Exclude<ReconcileEvent, { kind: 'progress' }>,
-  { colours }: Terminal,
+  { colours }: Pick<Terminal, 'colours'>,
 ): string {
   if (event.kind === 'figure') {
     const { name, source, store, equal } = event;
     return equal
-      ? `${colours.green('equal')}   ${name}: ${source}`
+      ? equalLine(`${name}: ${source}`, { colours })
       : `${colours.red('DIFFERS')} ${name}: source ${source}, store ${store}`;
   }
   const { figures, differences, tookMs } = event;
-  return `${figures} figures compared in ${formatDuration(tookMs)}, ${differences} differences`;
+  return `${formatCount(figures)} figures compared in ${formatDuration(tookMs)}, ${formatCount(differences)} differences`;
+}
+
+function equalLine(text: string, { colours }: Pick<Terminal, 'colours'>): string {
+  return `${colours.green('equal')}   ${text}`;
 }

@@ -23,7 +23,7 @@ export function resetCommand(context: Context): Command {
         env: context.environment(),
       };
       await resetData({ dataDir, ...(source && { source }) }, signal);
-      await terminal.print(`Removed ${dataDir}.`);
+      await terminal.print(`Removed ${dataDir}${what}.`);
     });
   return withExamples(command, 'millrace reset', 'millrace reset --yes');
 }
