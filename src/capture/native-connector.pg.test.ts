@@ -10,7 +10,7 @@ import { parsePosition } from '../domain/position.ts';
 import { must } from '../lib/must.ts';
 import { murmur2 } from '../lib/murmur2.ts';
 import type { ChangeSource } from '../ports/change-source.ts';
-import { captureProducer } from './native-connector.ts';
+import { captureProducer, type NativeConnector } from './native-connector.ts';
 
 type Row = Record<string, unknown> | null;
 type Told = Readonly<{
@@ -53,16 +53,16 @@ describe('the native connector', { timeout: 60_000 }, () => {
     });
     let stopping = new AbortController();
     let running = Promise.resolve();
-    let status = () => 'stopped';
+    let current: NativeConnector | undefined;
     let opened: PostgresSource | undefined;
+    const made = () => must(current, 'it was started');
     return {
-      log,
+      made,
       start: async (): Promise<void> => {
         stopping = new AbortController();
         opened = await PostgresSource.open(server);
-        const made = connector(around(opened), log, config, { partitions });
-        status = () => made.status().state;
-        running = made.run(stopping.signal);
+        current = connector(around(opened), log, config, { partitions });
+        running = current.run(stopping.signal);
         running.catch(() => undefined); // `stop` and `ended` tell it
       },
       /** Waits until all that is committed now is in the log, copies included. */
@@ -70,7 +70,8 @@ describe('the native connector', { timeout: 60_000 }, () => {
         const [row] = await client.query('select pg_current_wal_insert_lsn() as lsn');
         const wanted = parseLsn(must(row?.['lsn'], 'there is one'));
         await until(async () => {
-          if (status() === 'failed' || status() === 'waiting') await running;
+          const { state } = made().status();
+          if (state === 'failed' || state === 'waiting') await running;
           const { end = 0n, copy } = parsePosition((await log.positionOf(PRODUCER)) ?? '{}');
           return end >= wanted && copy === undefined;
         });
@@ -109,6 +110,14 @@ describe('the native connector', { timeout: 60_000 }, () => {
       },
     };
   };
+
+  const slotIsFree = (name: string) =>
+    until(async () => {
+      const [slot] = await client.query(
+        `select active from pg_replication_slots where slot_name = '${name}'`,
+      );
+      return slot?.['active'] === 'f';
+    });
 
   test('takes values that the WAL leaves out from the old row, and else names them as Debezium does', async () => {
     const long = 'x'.repeat(2500);
@@ -446,16 +455,63 @@ describe('the native connector', { timeout: 60_000 }, () => {
     assert.match(String(await ended()), /a crash/);
     await start();
     assert.equal(codeOf(await ended()), 'source_unreachable');
-    await until(async () => {
-      const [slot] = await client.query(
-        `select active from pg_replication_slots where slot_name = 'cut'`,
-      );
-      return slot?.['active'] === 'f';
-    });
+    await slotIsFree('cut');
     await start();
     await caughtUp();
     await stop();
     assert.equal((await told('t')).length, 10);
+  });
+
+  test('names what is wrong with its slot, and goes on after an interruption', async () => {
+    await client.query('create schema slots; create table slots.t (id int primary key)');
+    const drop = `select pg_drop_replication_slot('slots')`;
+    await client.query(`select pg_create_logical_replication_slot('slots', 'pgoutput')`);
+    const { start, caughtUp, ended, stop, told } = capture('slots');
+    await start();
+    assert.equal(codeOf(await ended()), 'slot_exists');
+    await client.query(drop);
+    await start();
+    await caughtUp();
+    const terminate = `select pg_terminate_backend(active_pid) from pg_replication_slots
+      where slot_name = 'slots' and active`;
+    await until(async () => (await client.query(terminate)).length > 0);
+    assert.equal(codeOf(await ended()), 'source_unreachable');
+    await client.query('insert into slots.t values (1)');
+    await slotIsFree('slots');
+    await start();
+    await caughtUp();
+    await stop();
+    assert.deepEqual(
+      (await told('t')).map(({ key }) => key),
+      ['{"id":1}'],
+    );
+    await client.query(drop);
+    await start();
+    assert.equal(codeOf(await ended()), 'slot_missing');
+  });
+
+  test('refuses a server that writes no logical changes', async () => {
+    await using other = await temporaryPostgres({ settings: { wal_level: 'replica' } });
+    await using source = await PostgresSource.open(other);
+    const log = new MemoryEventLog();
+    const config = connectorConfig(other, { 'publication.autocreate.mode': 'all_tables' });
+    await assert.rejects(connector(source, log, config).run(new AbortController().signal), {
+      code: 'source_not_ready',
+    });
+  });
+
+  test('rests while it is paused, and misses nothing', async () => {
+    await client.query('create schema pauses; create table pauses.t (id int primary key)');
+    const { start, caughtUp, stop, told, made } = capture('pauses');
+    await start();
+    await caughtUp();
+    made().pause();
+    await until(async () => made().status().state === 'paused');
+    await client.query('insert into pauses.t values (1)');
+    made().resume();
+    await caughtUp();
+    await stop();
+    assert.equal((await told('t')).length, 1);
   });
 
   test('refuses tables that would share a topic', async () => {

@@ -41,16 +41,6 @@ export class TableFilter {
     );
   }
 
-  /** True when nothing is left out, so that a publication FOR ALL TABLES is the same. */
-  get matchesAll(): boolean {
-    return (
-      this.#includeTables === undefined &&
-      this.#excludeTables === undefined &&
-      this.#includeSchemas === undefined &&
-      this.#excludeSchemas === undefined
-    );
-  }
-
   matches(schema: string, table: string): boolean {
     const name = `${schema}.${table}`;
     return (
