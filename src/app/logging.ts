@@ -1,7 +1,7 @@
-import { pino, type Logger } from 'pino';
-import { createStream } from 'rotating-file-stream';
-import { once } from 'node:events';
 import { basename } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { pino, type Logger } from 'pino';
+import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 import type { LogLevel } from './config.ts';
 import { logFileIn, placesIn } from './data-directory.ts';
 
@@ -15,14 +15,7 @@ const SECRETS = ['password', 'url', 'PGPASSWORD', 'POSTGRES_PASSWORD'];
  * removed. Its disposal writes what is left.
  */
 export function openLogger(dataDir: string, level: LogLevel): { logger: Logger } & AsyncDisposable {
-  const file = createStream(
-    // Given by `rotate`: null is the file in use, 1 the one before it.
-    (index: Date | number | null) =>
-      typeof index === 'number' ? `millrace.${index}.log` : basename(logFileIn(dataDir)),
-    { path: placesIn(dataDir).logs, size: MAX_FILE, rotate: MAX_FILES },
-  );
-  // A full disk must not end what can still run: the failure shows where data is written.
-  file.on('error', () => undefined);
+  const file = new LogFile(dataDir);
   const logger = pino(
     {
       level,
@@ -38,9 +31,37 @@ export function openLogger(dataDir: string, level: LogLevel): { logger: Logger }
   );
   return {
     logger,
-    async [Symbol.asyncDispose]() {
-      file.end();
-      await once(file, 'close');
-    },
+    [Symbol.asyncDispose]: () => file.end(),
   };
+}
+
+/** Takes lines whatever becomes of them: a full disk must not end what can still run. */
+class LogFile {
+  readonly #open: () => RotatingFileStream;
+  #stream: RotatingFileStream;
+
+  constructor(dataDir: string) {
+    this.#open = () => {
+      const stream = createStream(
+        // Given by `rotate`: null is the file in use, 1 the one before it.
+        (index: Date | number | null) =>
+          typeof index === 'number' ? `millrace.${index}.log` : basename(logFileIn(dataDir)),
+        { path: placesIn(dataDir).logs, size: MAX_FILE, rotate: MAX_FILES },
+      );
+      // The failure shows where data is written.
+      return stream.on('error', () => undefined);
+    };
+    this.#stream = this.#open();
+  }
+
+  /** A stream that has failed takes nothing any more, so the next line opens the file again. */
+  write(line: string): void {
+    if (this.#stream.destroyed) this.#stream = this.#open();
+    this.#stream.write(line);
+  }
+
+  async end(): Promise<void> {
+    this.#stream.end();
+    await finished(this.#stream).catch(() => undefined); // Lines that found no room are lost.
+  }
 }
