@@ -10,6 +10,7 @@ import {
   type LogDatabase,
   type LogKey,
 } from './log-environment.ts';
+import { refuseFullDisk } from './free-space.ts';
 import { refuseDamaged, removeFiles } from './log-file.ts';
 import { LogRecords } from './log-records.ts';
 
@@ -115,6 +116,7 @@ export class LogSegment {
 
   /** Runs `body` as one transaction: it sees the newest state, and an error undoes all of it. */
   async write<T>(body: () => T, bytes = 0): Promise<T> {
+    refuseFullDisk(this.file, bytes);
     try {
       return await this.#db.childTransaction(body);
     } catch (error) {

@@ -1,6 +1,8 @@
 import { statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import { type Key, open, type RootDatabase } from 'lmdb';
 import { MillraceError } from '../../domain/errors.ts';
+import { refuseFullDisk } from './free-space.ts';
 
 export type Entry = Readonly<{ key: string; value: string }>;
 
@@ -86,6 +88,7 @@ export class StoreTree {
    * asked for while one is under way are committed together.
    */
   async transaction<T>(change: (writer: Writer) => T): Promise<T> {
+    refuseFullDisk(join(this.#dir, 'data.mdb'));
     const writer: Writer = {
       put: (key, value) => void this.#db.put(key, value),
       remove: (key) => void this.#db.remove(key),

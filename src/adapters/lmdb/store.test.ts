@@ -183,7 +183,7 @@ describe('LmdbStore', () => {
   test('commits nothing when the disk is full, and goes on when there is room', async (t) => {
     const mount = await temporaryFolder();
     try {
-      execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', mount], {
+      execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=17m', 'tmpfs', mount], {
         stdio: 'ignore',
       });
     } catch {
@@ -206,7 +206,7 @@ describe('LmdbStore', () => {
         });
       }
     };
-    for (const size of ['2m', '3m']) {
+    for (const size of ['18m', '19m']) {
       await assert.rejects(fill(), failure('disk_full'));
       await assert.rejects(fill(), failure('disk_full'));
       assert.deepEqual(await store.offsets('a'), { t: commits });
