@@ -74,12 +74,12 @@ async function untilWorking(
   child.on('message', (message: DetachedNews) => {
     if (message.news === 'failed') return working.reject(errorOf(message.failure));
     const { event } = message;
+    if (event.kind === 'failure' && event.part === 'connector') {
+      const { part, message: said } = event;
+      return working.reject(new MillraceError('detached_failed', { part, said }));
+    }
     if (event.kind === 'ready') ready = event;
     else if (event.kind !== 'tick') onEvent(event);
-    if (event.kind === 'failure' && event.part === 'connector') {
-      const { code, message: text } = event;
-      working.reject(new MillraceError('detached_failed', { part: event.part, code, said: text }));
-    }
     const state = event.kind === 'tick' ? event.connector?.state : undefined;
     if (ready !== undefined && state !== undefined && state !== 'starting') {
       onEvent(ready);

@@ -101,12 +101,12 @@ export const REMEDIES = {
   slot_missing: {
     retry: 'manual',
     exit: 1,
-    hint: 'The slot is gone, and the changes since with it: `millrace reset` and start again, so that the tables are copied again.',
+    hint: 'The slot is gone, and the changes since with it: `millrace reset --source` and start again, so that the tables are copied again.',
   },
   slot_lost: {
     retry: 'manual',
     exit: 1,
-    hint: 'The server removed WAL that the slot needed (max_slot_wal_keep_size): drop the slot, `millrace reset` and start again, so that the tables are copied again.',
+    hint: 'The server removed WAL that the slot needed (max_slot_wal_keep_size): `millrace reset --source` and start again, so that the tables are copied again.',
   },
   slot_exists: {
     retry: 'never',
@@ -121,7 +121,7 @@ export const REMEDIES = {
   publication_missing: {
     retry: 'manual',
     exit: 1,
-    hint: 'The publication is gone, and the server sends nothing of the changes since: `millrace reset` and start again, so that the tables are copied again.',
+    hint: 'The publication is gone, and the server sends nothing of the changes since: `millrace reset --source` and start again, so that the tables are copied again.',
   },
   table_changed: {
     retry: 'auto',
@@ -131,7 +131,7 @@ export const REMEDIES = {
   log_behind_slot: {
     retry: 'never',
     exit: 1,
-    hint: 'The slot was confirmed further than this log reaches, so changes between are gone from the server: restore the newer log, or copy again with an empty data directory.',
+    hint: 'The slot was confirmed further than this log reaches, so changes between are gone from the server: restore the newer log, or `millrace reset --source` and start again, so that the tables are copied again.',
   },
   reconcile_not_possible: {
     retry: 'never',
