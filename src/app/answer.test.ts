@@ -87,6 +87,31 @@ describe('consume', () => {
     );
   });
 
+  test('follows topics that appear later, from their first record on', async () => {
+    const { log, append, ask } = await contextWith({ orders: 1, customers: 1 });
+    const following = ask('consume', { topics: 'order*', from: 'end', follow: true, limit: 2 });
+    await log.createTopics([{ name: 'order_items', partitions: 2, cleanup: 'delete' }]);
+    await append('customers', 0, ['1', '1']);
+    await append('order_items', 1, ['1', '1'], ['2', '2']);
+    assert.deepEqual(
+      (await following).map(({ topic, offset }) => [topic, offset]),
+      [
+        ['order_items', 0],
+        ['order_items', 1],
+      ],
+    );
+  });
+
+  test('waits for topics of a pattern, not for one that is misspelt', async () => {
+    const { log, append, ask } = await contextWith({});
+    const args = { from: 'beginning', follow: true, limit: 1 } as const;
+    await assert.rejects(ask('consume', { ...args, topics: 'ordres' }), { code: 'topic_missing' });
+    const following = ask('consume', { ...args, topics: 'order*' });
+    await log.createTopics([{ name: 'orders', partitions: 1, cleanup: 'delete' }]);
+    await append('orders', 0, ['1', '1']);
+    assert.equal((await following).length, 1);
+  });
+
   test('finds a key however it is written', async () => {
     const { append, ask } = await contextWith();
     await append('orders', 0, ['{"a":1,"b":2}', '1'], ['{"id":7}', '2'], ['seven', '3']);

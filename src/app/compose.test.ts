@@ -1,0 +1,37 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MemoryEventLog } from '../adapters/memory/event-log.ts';
+import { MemoryStore } from '../adapters/memory/store.ts';
+import { blocksOf } from '../domain/record-block.ts';
+import { composeProcessors, topicsOf } from './compose.ts';
+import { definePipeline } from './pipeline.ts';
+
+const RECORDS = 9;
+
+test('keeps no more records in flight than told: half of them in each of two commits', async () => {
+  const pipeline = definePipeline({
+    name: 'test',
+    processors: [{ name: 'nothing', topics: ['rows'], process: () => {} }],
+  });
+  const log = new MemoryEventLog();
+  await log.createTopics(topicsOf(pipeline));
+  const producer = await log.openProducer('test');
+  const record = { timestampMs: 0, key: null, value: Buffer.from('no change'), headers: [] };
+  const rows = Array.from({ length: RECORDS }, () => ({ topic: 'rows', partition: 0, record }));
+  await producer.append(blocksOf(rows));
+
+  const store = new MemoryStore();
+  const committed: number[] = [];
+  const done = new AbortController();
+  const commit = store.commit.bind(store);
+  store.commit = async (given) => {
+    const { 'rows-0': from = 0 } = given.from;
+    const { 'rows-0': to = 0 } = given.to;
+    committed.push(to - from);
+    await commit(given);
+    if (to === RECORDS) done.abort();
+  };
+  const [part] = composeProcessors(pipeline, { log, store }, { bufferRecords: 4 }, () => {});
+  await part?.run(done.signal);
+  assert.deepEqual(committed, [2, 2, 2, 2, 1]);
+});
