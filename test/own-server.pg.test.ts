@@ -61,6 +61,9 @@ describe("millrace up on a server of the user's own", () => {
     await shop.succeed('reconcile');
     const added = (await everything()).filter((each) => !atFirst.includes(each));
     assert.deepEqual(added, ['publication millrace_shop', 'slot millrace_shop']);
+    const second = await shop.run('up');
+    assert.equal(second.exitCode, 69);
+    assert.match(second.err, new RegExp(`data_dir_locked[^]*pid: ${running.pid}[^]*millrace down`));
     const refused = await shop.run('reset', '--source', '--yes');
     assert.equal(refused.exitCode, 69);
     assert.match(refused.err, /millrace down/);
@@ -128,6 +131,28 @@ describe("millrace up on a server of the user's own", () => {
     const printed = await shop.succeed('psql');
     assert.match(printed, new RegExp(`${server.host}:${server.port}/${server.database}`));
     assert.match(printed, /POSTGRES_PASSWORD/);
+  });
+
+  test('serves a table without a primary key like the others', async () => {
+    await client.query('create database keyless');
+    const env = environmentOf({ ...server, database: 'keyless' });
+    await using keyless = await PostgresClient.connect({ ...server, database: 'keyless' });
+    await keyless.query(await readFile(SCHEMA, 'utf8'));
+    await keyless.query(`alter table products drop constraint products_pkey cascade`);
+    await keyless.query(`alter table products replica identity full`);
+    await keyless.query(`insert into products (name, price) values ('copied', 1)`);
+    await using shop = await CommandLine.make({ env });
+    const running = await shop.up();
+    await keyless.query(`insert into products (name, price) values ('streamed', 2)`);
+    await keyless.query(
+      `insert into customers (email, first_name, last_name) values ('a@example.com', 'A', 'B')`,
+    );
+    await shop.succeed('reconcile');
+    assert.match(await shop.succeed('store', 'keys', 'product:*'), /product:7/);
+    assert.match(await shop.succeed('dlq', 'list'), /No dead letters/);
+    running.kill('SIGINT');
+    assert.equal((await running.ended).exitCode, 0);
+    await shop.succeed('reset', '--source', '--yes');
   });
 
   test('with --demo makes the tables of the shop, and fills them', async () => {
