@@ -1,4 +1,5 @@
 import { must } from '../lib/must.ts';
+import type { KeyPlace } from '../domain/position.ts';
 import type { Header } from '../domain/record-block.ts';
 import {
   BatchClock,
@@ -106,21 +107,20 @@ export class ChangeEncoder {
     return new EnvelopeEncoder(relation, this.#options.names, writers);
   }
 
-  /** The key of the row that was copied last, as PostgreSQL's text. */
-  lastKey(relation: Relation): readonly string[] {
-    return relation.keyColumns.map((column) =>
+  /** Where the row that was copied last stands in the order of its key; undefined without a key. */
+  lastPlace(relation: Relation): KeyPlace | undefined {
+    if (relation.keyColumns.length === 0) return undefined;
+    const values = relation.keyColumns.map((column) =>
       must(textOf(this.#new, column), 'a key is not null'),
     );
+    return { order: relation.keyOrder, values };
   }
 
-  /** The key of a copied row, as the envelope writes it and as text a column. Resolves escapes in `row`. */
-  readKey(encoder: EnvelopeEncoder, row: Buffer): { text: string; columns: readonly string[] } {
+  /** The key of a copied row as the envelope writes it, and its place. Resolves escapes in `row`. */
+  readKey(encoder: EnvelopeEncoder, row: Buffer): { text: string; place: KeyPlace | undefined } {
     this.#new.readCopy(row, 0, encoder.relation.shape.columns.length);
-    if (encoder.relation.keyColumns.length === 0) return { text: '', columns: [] };
-    return {
-      text: encoder.keyText(this.#new, undefined),
-      columns: this.lastKey(encoder.relation),
-    };
+    const place = this.lastPlace(encoder.relation);
+    return { text: place === undefined ? '' : encoder.keyText(this.#new, undefined), place };
   }
 
   #insert(

@@ -130,7 +130,7 @@ export class FirstCopy {
       counted = encoded;
       this.#held = { encoder, table, bytes: Buffer.from(chunk.subarray(lastRow)), isFirstOfTable };
       isFirstOfTable = false;
-      const after = encoded > 0 ? this.#encoder.lastKey(relation) : undefined;
+      const after = encoded > 0 ? this.#encoder.lastPlace(relation) : undefined;
       this.#left([after === undefined ? task : { ...task, after }, ...others]);
       this.#appender.kick();
       await this.#appender.room();

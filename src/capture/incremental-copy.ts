@@ -1,6 +1,7 @@
+import { isDeepStrictEqual } from 'node:util';
 import { MillraceError } from '../domain/errors.ts';
 import type { Lsn } from '../domain/lsn.ts';
-import type { CopyTask } from '../domain/position.ts';
+import type { CopyTask, KeyPlace } from '../domain/position.ts';
 import { TransactionSnapshot } from '../domain/transaction-snapshot.ts';
 import type { ChangeSource, CopyStream, Snapshot, Table } from '../ports/change-source.ts';
 import type { ChangeEncoder } from './change-encoder.ts';
@@ -164,8 +165,9 @@ export class IncrementalCopy {
     const orderBy = relation.keyNames;
     if (orderBy.length === 0)
       return { snapshot, stream: snapshot.copy({ table, columns, orderBy }, signal) };
-    // A key that was changed since: what `after` says is not a place in it.
-    const from = after?.length === orderBy.length ? { after } : {};
+    // In the order of a key that was altered since, the place means nothing.
+    const isPlace = after !== undefined && isDeepStrictEqual(after.order, relation.keyOrder);
+    const from = isPlace ? { after: after.values } : {};
     const limit = this.#chunkRows;
     return this.#hold(snapshot.copy({ table, columns, orderBy, limit, ...from }, signal), signal);
   }
@@ -201,7 +203,7 @@ export class IncrementalCopy {
       return;
     }
     const { rows, isLast } = chunk.rows;
-    let after: readonly string[] | undefined;
+    let after: KeyPlace | undefined;
     // What is encoded and what is left must never differ across an await: an append may come there.
     for (const row of rows) {
       after = this.#encodeRow(chunk, encoder, row, origin);
@@ -212,22 +214,22 @@ export class IncrementalCopy {
     this.#go(chunk.task, isLast ? undefined : after);
   }
 
-  /** Returns the row's key, which stands for the row's place in the copy whether it was dropped or not. */
+  /** Returns the row's place in the copy, whether it was dropped or not. */
   #encodeRow(
     chunk: Chunk,
     encoder: EnvelopeEncoder,
     row: Buffer,
     origin: Origin,
-  ): readonly string[] {
+  ): KeyPlace | undefined {
     const key = this.#encoder.readKey(encoder, Buffer.from(row));
-    if (this.#touched.isNewer(chunk.task.oid, key.text, chunk.visible)) return key.columns;
+    if (this.#touched.isNewer(chunk.task.oid, key.text, chunk.visible)) return key.place;
     this.#encoder.copiedRow(encoder, Buffer.from(row), 0, origin, null);
     this.#progress.rows(chunk.task, 1);
-    return key.columns;
+    return key.place;
   }
 
   /** What is left now: the task from behind `after` on, or without one the tasks behind it. */
-  #go(task: CopyTask, after: readonly string[] | undefined): void {
+  #go(task: CopyTask, after: KeyPlace | undefined): void {
     const [, ...others] = this.#left;
     this.#left = after === undefined ? others : [{ ...task, after }, ...others];
     this.#progress.left(this.#left);

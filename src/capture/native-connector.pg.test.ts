@@ -382,6 +382,35 @@ describe('the native connector', { timeout: 60_000 }, () => {
     );
   });
 
+  test('copies from the start again when the order of the key changes between two chunks', async () => {
+    await client.query(`
+      create schema reordered;
+      create table reordered.t (id int primary key);
+      insert into reordered.t select generate_series(1, 10)`);
+    const alter = async () => {
+      await client.query('alter table reordered.t alter id type text');
+    };
+    const crash = async () => {
+      throw new Error('a crash');
+    };
+    const { start, caughtUp, stop, ended, told } = capture(
+      'reordered',
+      { 'incremental.snapshot.chunk.size': '4' },
+      {
+        around: (source) =>
+          withChange(withChange(source, 'createSlot', crash), 'snapshot', alter, 2),
+      },
+    );
+    await start();
+    assert.match(String(await ended()), /a crash/);
+    await start();
+    await caughtUp();
+    await stop();
+    const ids = (await told('t')).map(({ after: row }) => row?.['id']);
+    assert.deepEqual(ids.slice(0, 4), [1, 2, 3, 4]);
+    assert.deepEqual(ids.slice(4), ['1', '10', '2', '3', '4', '5', '6', '7', '8', '9']);
+  });
+
   test('follows a table that is dropped and made anew under its name, when all tables are published', async () => {
     await client.query('create schema anew; create table anew.t (id int primary key, v text)');
     const { start, caughtUp, stop, told } = capture('anew', {
@@ -525,22 +554,23 @@ describe('the native connector', { timeout: 60_000 }, () => {
   });
 });
 
-/** Calls `change` once, right after the source has answered the first such question. */
+/** Calls `change` once, right after the source has answered the nth such question. */
 function withChange(
   source: ChangeSource,
   question: 'createSlot' | 'snapshot',
   change: () => Promise<void>,
+  nth = 1,
 ): ChangeSource {
-  let isDone = false;
+  let asked = 0;
   return new Proxy(source, {
     get(target, name): unknown {
       const value: unknown = Reflect.get(target, name, target);
       if (typeof value !== 'function') return value;
-      if (name !== question || isDone) return value.bind(target);
+      if (name !== question) return value.bind(target);
       return async (...args: unknown[]) => {
         const answer: unknown = await Reflect.apply(value, target, args);
-        isDone = true;
-        await change();
+        asked += 1;
+        if (asked === nth) await change();
         return answer;
       };
     },

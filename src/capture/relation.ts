@@ -19,6 +19,8 @@ export class Relation {
   readonly shape: RelationShape;
   /** Names of the key's columns, in key order; empty for a table without a key. */
   readonly keyNames: readonly string[];
+  /** What the order of rows by the key depends on: its columns, each with the OID of its type. */
+  readonly keyOrder: readonly string[];
   /** Indexes of the key's columns in the tuple. */
   readonly keyColumns: readonly number[];
   readonly row: RowEncoder;
@@ -28,6 +30,10 @@ export class Relation {
     this.shape = shape;
     this.keyNames = keyNames;
     this.keyColumns = keyNames.map((name) => indexOf(shape, name));
+    this.keyOrder = this.keyColumns.map((index) => {
+      const { name, typeOid } = must(shape.columns[index], 'the index is one of the columns');
+      return `${name} ${typeOid}`;
+    });
     this.row = new RowEncoder(shape.columns, placeholder);
     this.key = new RowEncoder(shape.columns, placeholder, this.keyColumns);
   }

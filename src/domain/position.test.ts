@@ -13,7 +13,7 @@ test('a position survives a round trip at every stage of capture', () => {
     {
       ...base,
       end: parseLsn('0/10'),
-      copy: [{ oid: 5, schema: 'public', name: 'a', after: ['1'] }],
+      copy: [{ oid: 5, schema: 'public', name: 'a', after: { order: ['id 23'], values: ['1'] } }],
     },
   ];
   for (const position of positions)

@@ -1,12 +1,15 @@
 import { formatLsn, parseLsn, type Lsn } from './lsn.ts';
 
+/** A place in the order of a key: what that order depends on, and a row's values as text, in key order. */
+export type KeyPlace = Readonly<{ order: readonly string[]; values: readonly string[] }>;
+
 /** A table that is still to be copied, or is being copied. */
 export type CopyTask = Readonly<{
   oid: number;
   schema: string;
   name: string;
-  /** Key of the last row that is in the log, in key order; absent before the first row. */
-  after?: readonly string[];
+  /** Key of the last row that is in the log; absent before the first row, and without a key. */
+  after?: KeyPlace;
 }>;
 
 /**

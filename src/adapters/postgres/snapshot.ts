@@ -9,8 +9,8 @@ import type { ConnectionFacts } from './connection.ts';
 import { copyRows, copySql } from './copy.ts';
 import type { CopyQuery } from './copy.ts';
 
-/** No such table, column, schema or type: the catalogue is no longer the snapshot's. */
-const GONE = new Set(['42P01', '42703', '3F000', '42704']);
+/** No such table, column, schema or type, or a key of another type: the catalogue is no longer the snapshot's. */
+const CHANGED = new Set(['42P01', '42703', '3F000', '42704', '42883', '42804']);
 
 /**
  * A read-only transaction on a connection of its own. A copy that is left before its end ends the
@@ -75,7 +75,7 @@ export class PostgresSnapshot implements Snapshot {
         throw new MillraceError('table_changed', { table: `${schema}.${name}` });
     } catch (error) {
       if (signal.aborted) throw error;
-      if (error instanceof pg.DatabaseError && GONE.has(error.code ?? '')) {
+      if (error instanceof pg.DatabaseError && CHANGED.has(error.code ?? '')) {
         await this.query('ROLLBACK TO before_copy');
         throw new MillraceError('table_changed', { table: `${schema}.${name}` }, error);
       }
