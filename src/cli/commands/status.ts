@@ -39,7 +39,7 @@ export function statusLines(report: StatusReport, colours: Terminal['colours']):
     headLines(report, colours),
     connectorLines(report),
     processorLines(report),
-    topicLines(report.topics),
+    report.topics.length === 0 ? [] : topicLines(report.topics),
     sizeLines(report),
     report.failures.map(({ part, message }) => colours.red(`FAILED ${part}: ${message}`)),
   ];
