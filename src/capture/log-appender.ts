@@ -47,7 +47,10 @@ export class LogAppender {
   kick(): void {
     if (this.#underWay !== undefined || this.#failure !== undefined) return;
     if (this.#batch.isEmpty && !this.#hasNewPosition) return;
-    this.#underWay = this.#append();
+    this.#underWay = this.#append().then(() => {
+      this.#underWay = undefined;
+      this.kick();
+    });
   }
 
   /** The position moved on without records: it is stored soon. */
@@ -86,6 +89,7 @@ export class LogAppender {
     await this.#underWay;
   }
 
+  /** Never rejects. */
   async #append(): Promise<void> {
     try {
       this.#hasNewPosition = false;
@@ -97,10 +101,7 @@ export class LogAppender {
     } catch (error) {
       this.#failure ??= { error };
       this.#onFailure(error);
-    } finally {
-      this.#underWay = undefined;
     }
-    this.kick();
   }
 
   #throwFailure(): void {
