@@ -8,7 +8,7 @@ import type { Table, WalBatch } from '../src/ports/change-source.ts';
  */
 
 /** A row's values as text, in column order; `undefined`: unchanged, and not in the WAL. */
-export type Values = readonly (string | null | undefined)[];
+type Values = readonly (string | null | undefined)[];
 
 const CLOCK = Buffer.alloc(8);
 
@@ -60,10 +60,6 @@ export function update(
 
 export function deletion(oid: number, old: readonly ['O' | 'K', Values]): Buffer {
   return Buffer.concat([Buffer.from('D'), u32(oid), tuple(...old)]);
-}
-
-export function truncation(...oids: readonly number[]): Buffer {
-  return Buffer.concat([Buffer.from('T'), u32(oids.length), Buffer.alloc(1), ...oids.map(u32)]);
 }
 
 /** Messages as the port hands them on. */

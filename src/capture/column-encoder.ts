@@ -7,7 +7,7 @@
  * The obvious version, on strings, stands in column-encoder.test.ts as the reference.
  */
 
-export const COLUMN_KINDS = [
+const COLUMN_KINDS = [
   'text',
   'raw',
   'float',
@@ -113,7 +113,7 @@ const GROWTH = Uint8Array.from({ length: 256 }, (_, code) => {
 });
 
 /** A JSON string of UTF-8 text: bytes from 0x80 on stand for themselves. */
-export function writeText(
+function writeText(
   source: Buffer,
   start: number,
   end: number,

@@ -219,7 +219,7 @@ function writeLsnOrNull(lsn: number | null, out: Buffer, at: number): number {
 const E9 = 1_000_000_000;
 
 /** A whole number below 2^53. */
-export function writeDigits(value: number, out: Buffer, at: number): number {
+function writeDigits(value: number, out: Buffer, at: number): number {
   if (value < E9) return writeSmall(value, out, at);
   const high = Math.floor(value / E9);
   const next = writeSmall(high, out, at);

@@ -5,23 +5,18 @@
  */
 
 /** XLogData: tag, start of the WAL data (8), current end of WAL (8), server clock (8), then pgoutput. */
-export const XLOG_DATA = 0x77;
 export const XLOG_HEADER_BYTES = 25;
 /** Primary keepalive: tag, current end of WAL (8), server clock (8), reply asked for (1). */
 export const KEEPALIVE = 0x6b;
 
 export const BEGIN = 0x42;
 export const COMMIT = 0x43;
-export const ORIGIN = 0x4f;
 export const RELATION = 0x52;
-export const TYPE = 0x59;
 export const INSERT = 0x49;
 export const UPDATE = 0x55;
 export const DELETE = 0x44;
 export const TRUNCATE = 0x54;
-export const MESSAGE = 0x4d;
 
-export const OLD_ROW = 0x4f;
 export const OLD_KEY = 0x4b;
 export const NEW_ROW = 0x4e;
 
