@@ -6,7 +6,7 @@ import { answerOperation } from './answer.ts';
 import { readConfig } from './config.ts';
 import { openLog, openStore } from './compose.ts';
 import { askControlSocket } from './control-socket.ts';
-import { DataDirectory } from './data-directory.ts';
+import { DataDirectory, FORMAT_FILE } from './data-directory.ts';
 import type { OperationContext } from './operation-context.ts';
 import type { ArgumentsOf, OperationName, ValueOf } from './operations.ts';
 import { StatusBoard } from './status-board.ts';
@@ -49,7 +49,7 @@ async function* answerFromFiles<Name extends OperationName>(
   signal: AbortSignal,
 ): AsyncGenerator<ValueOf<Name>, void> {
   // To look is no reason to create: a mistyped --data-dir shows as what it is.
-  if (!existsSync(join(dataDir, 'format')))
+  if (!existsSync(join(dataDir, FORMAT_FILE)))
     throw new MillraceError('not_running', { dir: dataDir, found: 'no data there' });
   using _held = await DataDirectory.open(dataDir, name);
   const { retention } = readConfig({});

@@ -52,6 +52,11 @@ export function partitionsOf(pipeline: Pick<Pipeline, 'partitions'>): (topic: st
   return (topic) => pipeline.partitions?.[topic] ?? 1;
 }
 
+/** What the part is called that runs a processor. */
+export function processorPart(name: string): string {
+  return `processor ${name}`;
+}
+
 /** The processors of a pipeline, each a part of its own, so that one that fails leaves the others alone. */
 export function composeProcessors(
   pipeline: Pipeline,
@@ -73,7 +78,7 @@ export function composeProcessors(
       onChange,
     });
     return {
-      name: `processor ${processor.name}`,
+      name: processorPart(processor.name),
       run: (signal) => runner.run(signal),
       status: () => runner.status(),
     };

@@ -15,6 +15,8 @@ import { MillraceError } from '../domain/errors.ts';
 
 /** Of the folder's layout and of the files in it; another one is refused, never guessed at. */
 const FORMAT = 1;
+/** Marks a folder as a data directory, whichever version made it. */
+export const FORMAT_FILE = 'format';
 /** How long a command that only looks may keep others waiting. */
 const LOCK_WAIT_MS = 3000;
 /** What runs until it is told to stop is not waited for; long enough for one that was just killed. */
@@ -131,12 +133,12 @@ function makeFolder(dir: string, mode: number): boolean {
 function refuseForeignFolder(dir: string, isNew: boolean): void {
   if (isNew) return;
   const names = readdirSync(dir);
-  if (names.length === 0 || names.includes('format')) return;
+  if (names.length === 0 || names.includes(FORMAT_FILE)) return;
   throw new MillraceError('data_dir_unusable', { dir, found: 'a folder with other things in it' });
 }
 
 function checkFormat(dir: string): void {
-  const file = join(dir, 'format');
+  const file = join(dir, FORMAT_FILE);
   try {
     writeFileSync(file, `${FORMAT}\n`, { flag: 'wx', mode: 0o600 });
   } catch (error) {

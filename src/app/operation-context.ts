@@ -28,6 +28,8 @@ export type RunningParts = Readonly<{
   commands: CommandSender;
   rates(): NonNullable<StatusReport['rates']>;
   failures(): StatusReport['failures'];
+  /** Why a part, by its name, is waiting to be tried again. */
+  waitingFor(part: string): string | undefined;
   /** Begins the stop; returns at once. */
   stop(): void;
 }>;

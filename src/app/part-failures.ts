@@ -61,6 +61,12 @@ export class PartFailures {
       }));
   }
 
+  /** Why a part does not work at this moment, though it is tried again. */
+  waitingFor(part: string): string | undefined {
+    const { isOver, runsSinceMs, message } = this.#troubles.get(part) ?? {};
+    return isOver === false && runsSinceMs === undefined ? message : undefined;
+  }
+
   /** To be called now and then: tells of those that work again. */
   check(connector: ConnectorStatus | undefined): void {
     for (const [part, { isOver, runsSinceMs }] of this.#troubles) {

@@ -1,11 +1,12 @@
-import { rm } from 'node:fs/promises';
+import { readdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { EmbeddedPostgres } from '../adapters/postgres/embedded.ts';
 import { PostgresSource } from '../adapters/postgres/source.ts';
 import { MillraceError } from '../domain/errors.ts';
 import { must } from '../lib/must.ts';
 import { connectionOf } from './compose.ts';
 import { readConfig } from './config.ts';
-import { DataDirectory, placesIn } from './data-directory.ts';
+import { DataDirectory, FORMAT_FILE, placesIn } from './data-directory.ts';
 import type { ResetOptions } from './launch.ts';
 import { connectorFileOf, loadPipeline, readConnector } from './load-pipeline.ts';
 
@@ -23,7 +24,22 @@ export async function resetData(
   if (source !== undefined) await dropFromSource(dataDir, source);
   if (held === undefined) return;
   await EmbeddedPostgres.removeData(placesIn(dataDir).postgres);
-  await rm(dataDir, { recursive: true, force: true });
+  await removeFolder(dataDir);
+}
+
+/** A folder that must stay, such as the place where a volume is mounted, is left empty. */
+async function removeFolder(dir: string): Promise<void> {
+  // What says that the folder is ours goes last: a reset that is cut short can be run again.
+  const names = (await readdir(dir)).toSorted(
+    (a, b) => Number(a === FORMAT_FILE) - Number(b === FORMAT_FILE),
+  );
+  for (const name of names) await rm(join(dir, name), { recursive: true, force: true });
+  try {
+    await rmdir(dir);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!['EBUSY', 'EACCES', 'EPERM'].includes(code)) throw error;
+  }
 }
 
 async function dropFromSource(

@@ -1,6 +1,8 @@
+import type { ConnectorStatus, ProcessorStatus } from '../domain/status.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { partitionsOfTopic } from './consume.ts';
-import type { OperationContext } from './operation-context.ts';
+import { processorPart } from './compose.ts';
+import type { OperationContext, RunningParts } from './operation-context.ts';
 import type { StatusReport, TopicFacts } from './operations.ts';
 
 /** One look at everything: what the parts told last, and what log and store hold. */
@@ -11,7 +13,9 @@ export async function readStatus(context: OperationContext): Promise<StatusRepor
     log.sizeBytes(),
     store.sizeBytes(),
   ]);
-  const { connector, generator, processors } = statuses;
+  const { generator } = statuses;
+  const connector = statuses.connector && connectorNow(statuses.connector, running);
+  const processors = statuses.processors.map((each) => processorNow(each, running));
   return {
     running: running !== undefined,
     atMs: clock(),
@@ -31,6 +35,17 @@ export async function readStatus(context: OperationContext): Promise<StatusRepor
     ...(logBytes !== undefined && { logBytes }),
     ...(storeBytes !== undefined && { storeBytes }),
   };
+}
+
+/** What a part told last is old when the log takes nothing: a full disk stops the statuses, too. */
+function connectorNow(told: ConnectorStatus, running: RunningParts | undefined): ConnectorStatus {
+  const problem = running?.waitingFor('connector');
+  return problem === undefined ? told : { ...told, state: 'waiting', problem };
+}
+
+function processorNow(told: ProcessorStatus, running: RunningParts | undefined): ProcessorStatus {
+  const problem = running?.waitingFor(processorPart(told.name));
+  return problem === undefined ? told : { ...told, state: 'failed', problem };
 }
 
 export async function* readTopics(log: EventLog): AsyncGenerator<TopicFacts, void> {

@@ -160,6 +160,7 @@ async function up(
       commands: new CommandSender(log, Date.now),
       rates: () => ratesNow(statuses, rates),
       failures: () => failures.list(),
+      waitingFor: (part: string) => failures.waitingFor(part),
       stop: () => stopping.abort(),
     },
   };
