@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { EmbeddedPostgres, type EmbeddedOptions } from '../adapters/postgres/embedded.ts';
-import { MillraceError } from '../domain/errors.ts';
+import { MillraceError, remedyFor } from '../domain/errors.ts';
 import type { Part } from './compose.ts';
 import type { Config } from './config.ts';
 import { placesIn } from './data-directory.ts';
@@ -46,6 +46,8 @@ export class EmbeddedServer implements Part, AsyncDisposable {
       throw failure ?? new Error('the server ended without a failure');
     } catch (error) {
       if (signal.aborted) return;
+      if (error instanceof MillraceError && remedyFor(error).retry === 'auto') throw error;
+      // Whatever it was, as another program at our port: a server that has run is tried again.
       throw new MillraceError(
         'worker_died',
         { part: this.name, found: String(error).slice(0, 300) },

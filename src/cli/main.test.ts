@@ -28,7 +28,7 @@ async function run(
 }
 
 test('wrong usage exits with 2 and says what is wrong', async () => {
-  for (const args of [
+  const wrong = [
     ['nope'],
     ['topics', '--nope'],
     ['capture'],
@@ -36,8 +36,10 @@ test('wrong usage exits with 2 and says what is wrong', async () => {
     ['consume', 'x', '--follow', '--until-end'],
     ['dlq', 'replay'],
     ['reset'],
-  ]) {
-    const { code, out, err } = await millrace(args);
+  ];
+  for (const [args, { code, out, err }] of await Promise.all(
+    wrong.map(async (each) => [each, await millrace(each)] as const),
+  )) {
     assert.equal(code, 2, args.join(' '));
     assert.equal(out, '');
     assert.match(err, /^millrace: .+/);

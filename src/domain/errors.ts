@@ -193,6 +193,9 @@ export const REMEDIES = {
   },
 } as const satisfies Record<string, Remedy>;
 
+/** Of a message, in characters. */
+const LONGEST_FACT = 300;
+
 export type ErrorCode = keyof typeof REMEDIES;
 
 export class MillraceError extends Error {
@@ -223,9 +226,12 @@ function describe(code: ErrorCode, facts: Record<string, unknown>): string {
   return `${code}${details.length > 0 ? ` (${details.join(', ')})` : ''}: ${REMEDIES[code].hint}`;
 }
 
+/** A line of facts, such as a server's last words, would bury what matters: `facts` has them all. */
 function inline(value: unknown): string {
-  if (typeof value === 'string') return value;
-  return (
-    JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)) ?? 'unknown'
-  );
+  const text =
+    typeof value === 'string'
+      ? value
+      : JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v));
+  if (text === undefined) return 'unknown';
+  return text.length > LONGEST_FACT ? `${text.slice(0, LONGEST_FACT)}…` : text;
 }
