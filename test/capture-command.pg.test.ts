@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { PostgresClient } from '../src/adapters/postgres/client.ts';
@@ -137,9 +137,9 @@ describe('millrace capture', () => {
 
   test('waits while the disk is full, then goes on, with nothing lost or doubled', async (t) => {
     await using cli = await CommandLine.make();
+    await mkdir(cli.dataDir);
     try {
-      execFileSync('mkdir', [cli.dataDir]);
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=18m,mode=711', 'tmpfs', cli.dataDir], {
+      execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=18m,mode=711', 'tmpfs', cli.dataDir], {
         stdio: 'ignore',
       });
     } catch {
@@ -155,7 +155,7 @@ describe('millrace capture', () => {
         `insert into bulky select n, (select string_agg(md5(n || '.' || i), '') from generate_series(1, 100) i) from generate_series(1, 2000) n`,
       );
       await running.until(/connector failed: disk_full.*is tried again/);
-      execFileSync('mount', ['-o', 'remount,size=256m', cli.dataDir]);
+      execFileSync('/bin/mount', ['-o', 'remount,size=256m', cli.dataDir]);
       await running.until(/connector works again/);
       await client.query(`insert into bulky values (0, 'last')`);
       running.kill('SIGINT');
@@ -166,7 +166,7 @@ describe('millrace capture', () => {
       );
       assert.deepEqual(ids, [...Array.from({ length: 2000 }, (_, n) => n + 1), 0]);
     } finally {
-      execFileSync('umount', ['--lazy', cli.dataDir]);
+      execFileSync('/bin/umount', ['--lazy', cli.dataDir]);
     }
   });
 });
