@@ -53,6 +53,14 @@ describe('millrace dlq', () => {
     assert.equal(await total(), '22');
   });
 
+  test('says at once that a replayed record has failed again', async () => {
+    const startedMs = performance.now();
+    const [outcome] = await payments.ask('dlq.replay', { id: idOf(3) });
+    assert.ok(performance.now() - startedMs < 8000, 'it waited for a change that never came');
+    assert.deepEqual(outcome, { processor: 'payments', parkedBefore: 1, parkedAfter: 1 });
+    assert.equal(await parked(), 1);
+  });
+
   test('tells an id that is not there apart', async () => {
     const { exitCode, err } = await payments.run('dlq', 'show', idOf(99));
     assert.equal(exitCode, 2);

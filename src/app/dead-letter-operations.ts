@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { MillraceError } from '../domain/errors.ts';
 import type { Store } from '../ports/store.ts';
 import { listParked, type ParkedRecord as StoredRecord } from '../stream/dead-letters.ts';
+import { REPLAYS } from '../stream/task.ts';
 import { parsedOrText } from './consume.ts';
 import type { OperationContext, RunningParts } from './operation-context.ts';
 import type { ParkedOutcome, ParkedRecord, ParkedTarget } from './operations.ts';
@@ -53,8 +54,8 @@ export async function settleDeadLetters(
 }
 
 /**
- * A record that fails again looks as before, so no change within the wait is an answer too. Two equal
- * looks in a row are the end of a change.
+ * A record that fails again looks as before: that it was tried shows in the count of replays. Two
+ * equal looks in a row are the end of a change.
  */
 async function settled(
   store: Store,
@@ -79,9 +80,13 @@ async function fingerprint(
   processor: string,
 ): Promise<{ count: number; text: string }> {
   const seen: string[] = [];
-  for await (const { task, offset, failure } of listParked(store, processor))
+  const tasks = new Set<string>();
+  for await (const { task, offset, failure } of listParked(store, processor)) {
     seen.push(`${task}@${offset}:${failure?.message ?? ''}`);
-  return { count: seen.length, text: seen.join('\n') };
+    tasks.add(task);
+  }
+  const replays = [...tasks].map(async (task) => (await store.offsets(task))[REPLAYS] ?? 0);
+  return { count: seen.length, text: [...seen, ...(await Promise.all(replays))].join('\n') };
 }
 
 async function processorsIn(store: Store): Promise<string[]> {

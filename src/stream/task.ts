@@ -44,7 +44,7 @@ const NO_CONFLICTS = { count: 0, offset: undefined };
  * Beside the partition's offset, the stored offsets count the commits that replayed parked records:
  * those leave the offset as it is, so without the count a zombie could repeat one unnoticed.
  */
-const REPLAYS = 'replays';
+export const REPLAYS = 'replays';
 
 /**
  * Takes one topic partition into account for one processor: reads, processes, commits, each record
