@@ -68,9 +68,11 @@ test('a bad environment exits with 78, and with --json the error is JSON', async
 });
 
 test('a folder without data is said to be one, and stays as it is', async () => {
-  const { code, out, err } = await millrace(['topics', '--json']);
-  assert.deepEqual({ code, out }, { code: 69, out: '' });
-  assert.match(err, /"code":"not_running"/);
+  for (const command of ['topics', 'logs']) {
+    const { code, out, err } = await millrace([command, '--json']);
+    assert.deepEqual({ code, out }, { code: 69, out: '' });
+    assert.match(err, /"code":"not_running"/);
+  }
 });
 
 test('a reader that goes away ends the command quietly', async () => {

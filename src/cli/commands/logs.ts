@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { Command } from 'commander';
 import { logFileIn } from '../../app/data-directory.ts';
+import { MillraceError } from '../../domain/errors.ts';
 import { parsePositiveInteger } from '../arguments.ts';
 import { dataDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
@@ -13,7 +16,11 @@ export function logsCommand(context: Context): Command {
     .option('--json', 'print the lines as they are in the file')
     .action(async (options: { follow?: true; lines: number; json?: true }) => {
       const { terminal, signal } = context;
-      const lines = logLines(logFileIn(dataDirOf(context, command)), {
+      const dir = dataDirOf(context, command);
+      const file = logFileIn(dir);
+      if (!existsSync(dirname(file)))
+        throw new MillraceError('not_running', { dir, found: 'no log there' });
+      const lines = logLines(file, {
         count: options.lines,
         follow: options.follow ?? false,
         signal,
