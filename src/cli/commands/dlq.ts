@@ -23,8 +23,8 @@ export function dlqCommand(context: Context): Command {
   return withExamples(
     command,
     'millrace dlq list',
-    'millrace dlq replay cdc/dbserver1.public.orders-0@17',
-    'millrace dlq drop --all cdc',
+    'millrace dlq replay cdc-processor/dbserver1.public.orders-0@17',
+    'millrace dlq drop --all cdc-processor',
   );
 }
 
@@ -76,7 +76,7 @@ function showCommand(context: Context): Command {
         else await terminal.print(JSON.stringify(record, undefined, 2));
       }
     });
-  return withExamples(command, 'millrace dlq show cdc/dbserver1.public.orders-0@17');
+  return withExamples(command, 'millrace dlq show cdc-processor/dbserver1.public.orders-0@17');
 }
 
 function moveCommand(context: Context, action: 'replay' | 'drop', description: string): Command {
@@ -103,8 +103,8 @@ function moveCommand(context: Context, action: 'replay' | 'drop', description: s
     });
   return withExamples(
     command,
-    `millrace dlq ${action} cdc/dbserver1.public.orders-0@17`,
-    `millrace dlq ${action} --all cdc`,
+    `millrace dlq ${action} cdc-processor/dbserver1.public.orders-0@17`,
+    `millrace dlq ${action} --all cdc-processor`,
   );
 }
 
