@@ -44,6 +44,9 @@ export class CaptureAlone implements Subject {
     if (victim === 'millrace' || victim === 'both') this.#capture = await this.#run();
   }
 
+  /** There is no store yet. */
+  async reconcile(): Promise<void> {}
+
   /** To its end alone; then the rest of Millrace works on what it left in the log. */
   async settle(): Promise<void> {
     await this.#capture?.stop();

@@ -93,8 +93,8 @@ async function killUnderLoad(
       await wait(restMs);
       await subject.startAgain(victim);
     }
-    // The load comes through once more before it ends.
     await subject.until('stream');
+    await subject.reconcile();
   })();
   try {
     await Promise.race([killing, load]);

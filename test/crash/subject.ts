@@ -7,6 +7,8 @@ export interface Subject extends AsyncDisposable {
   until(since: Kill['since']): Promise<void>;
   kill(victim: Victim): Promise<void>;
   startAgain(victim: Victim): Promise<void>;
+  /** With the load going on, and no more kills: the store is found equal to the source. */
+  reconcile(): Promise<void>;
   /**
    * With nobody changing the tables: returns when all is captured and processed, and the store was
    * found equal to the source. PostgreSQL is up then, Millrace as well.

@@ -6,7 +6,8 @@ import { must } from '../../src/lib/must.ts';
 import { MillraceProcess } from './millrace-process.ts';
 import type { Kill, Victim } from './plan.ts';
 import type { Subject } from './subject.ts';
-import type { Workplace } from './workplace.ts';
+import { isExpected } from './workload.ts';
+import { SLOT, type Workplace } from './workplace.ts';
 
 /** For what takes a second or two where nothing else runs. */
 const PATIENCE_MS = 90_000;
@@ -33,6 +34,9 @@ export class Up implements Subject {
     await this.#until(`it was seen ${states.join(' or ')}`, ({ connector }) =>
       states.includes(connector?.state ?? ''),
     );
+    // That may have been said before it noticed that the server was killed.
+    if (since === 'stream')
+      await this.#process?.until('its slot was read', PATIENCE_MS, () => this.#slotIsRead());
   }
 
   async kill(victim: Victim): Promise<void> {
@@ -46,6 +50,10 @@ export class Up implements Subject {
   /** PostgreSQL is started again by `up` itself. */
   async startAgain(victim: Victim): Promise<void> {
     if (victim === 'millrace' || victim === 'both') await this.start();
+  }
+
+  async reconcile(): Promise<void> {
+    await this.#run('reconcile').succeeds(PATIENCE_MS);
   }
 
   async settle(): Promise<void> {
@@ -62,7 +70,7 @@ export class Up implements Subject {
     );
     // Asked anew: only now do the ends of the partitions count.
     await this.#until('all was processed', isProcessed);
-    await this.#run('reconcile').succeeds(PATIENCE_MS);
+    await this.reconcile();
   }
 
   async stop(): Promise<void> {
@@ -85,6 +93,16 @@ export class Up implements Subject {
       logFile: printed,
       cwd: folder,
     });
+  }
+
+  async #slotIsRead(): Promise<boolean> {
+    try {
+      const sql = 'select from pg_replication_slots where slot_name = $1 and active';
+      return (await this.#place.server.query(sql, [SLOT])).length > 0;
+    } catch (error) {
+      if (isExpected(error)) return false;
+      throw error;
+    }
   }
 
   /** Of what is committed: a commit has flushed the WAL before it. */

@@ -61,10 +61,17 @@ const keepASavepoint: Step = async (query, random) => {
   await updateRows(query, random);
   await query('release savepoint s');
 };
+/**
+ * PostgreSQL (18.4) makes slots that it can't read when a truncate was committed meanwhile: its own
+ * pg_logical_slot_peek_binary_changes then fails too, with "could not map filenumber … to relation OID".
+ */
+const hasSlot = async (query: TextQuery): Promise<boolean> =>
+  (await query('select from pg_replication_slots where confirmed_flush_lsn is not null')).length >
+  0;
 const useAndTruncate: Step = async (query, random) => {
   await query(`insert into crash_truncated (n) select i from generate_series(1, ${random(10)}) i`);
   await query(`update crash_truncated set n = n + 1 where id % 3 = ${random(3)}`);
-  if (random(4) === 0) await query('truncate crash_truncated');
+  if (random(4) === 0 && (await hasSlot(query))) await query('truncate crash_truncated');
   await query(`insert into crash_truncated (n) values (0)`);
 };
 /** More than one batch of the log: a crash may come between two parts of it. */
