@@ -85,8 +85,10 @@ async function killUnderLoad(
   const shop =
     scenario === 'capture alone' ? runShop({ seed, facts }, quiet.signal) : Promise.resolve();
   const load = Promise.all([...sessions, shop]);
-  const killing = (async () => {
+  load.catch(() => quiet.abort());
+  try {
     for (const { since, afterMs, victim, restMs } of kills) {
+      if (quiet.signal.aborted) break;
       await subject.until(since);
       await wait(afterMs);
       await subject.kill(victim);
@@ -95,10 +97,6 @@ async function killUnderLoad(
     }
     await subject.until('stream');
     await subject.reconcile();
-  })();
-  try {
-    await Promise.race([killing, load]);
-    await killing;
   } finally {
     quiet.abort();
   }

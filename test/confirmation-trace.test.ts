@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ConfirmationTrace } from './confirmation-trace.ts';
+import { ConfirmationTrace } from './crash/confirmation-trace.ts';
 
 const OPEN = '1 openat(AT_FDCWD</>, "/log/1.mdb", O_RDWR|O_DSYNC|O_CLOEXEC) = 24</log/1.mdb>';
 const write = (end: string) =>
