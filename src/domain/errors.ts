@@ -70,7 +70,7 @@ export const REMEDIES = {
   embedded_postgres_failed: {
     retry: 'auto',
     exit: 69,
-    hint: 'The embedded PostgreSQL did not start, or ended by itself: its last words are above, the rest is in its log.',
+    hint: 'The embedded PostgreSQL did not start, or ended by itself: what it said is in logs/postgres.log of the data directory.',
   },
   port_in_use: {
     retry: 'never',
@@ -193,9 +193,6 @@ export const REMEDIES = {
   },
 } as const satisfies Record<string, Remedy>;
 
-/** Of a message, in characters. */
-const LONGEST_FACT = 300;
-
 export type ErrorCode = keyof typeof REMEDIES;
 
 export class MillraceError extends Error {
@@ -222,16 +219,16 @@ export function remedyFor(error: unknown): Remedy {
 }
 
 function describe(code: ErrorCode, facts: Record<string, unknown>): string {
-  const details = Object.entries(facts).map(([name, value]) => `${name} ${inline(value)}`);
+  const details = Object.entries(facts)
+    // A program's last words would bury the rest; who shows the facts shows them below one another.
+    .filter(([name]) => name !== 'log')
+    .map(([name, value]) => `${name} ${inline(value)}`);
   return `${code}${details.length > 0 ? ` (${details.join(', ')})` : ''}: ${REMEDIES[code].hint}`;
 }
 
-/** A line of facts, such as a server's last words, would bury what matters: `facts` has them all. */
 function inline(value: unknown): string {
-  const text =
-    typeof value === 'string'
-      ? value
-      : JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v));
-  if (text === undefined) return 'unknown';
-  return text.length > LONGEST_FACT ? `${text.slice(0, LONGEST_FACT)}…` : text;
+  if (typeof value === 'string') return value;
+  return (
+    JSON.stringify(value, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)) ?? 'unknown'
+  );
 }

@@ -53,7 +53,7 @@ const fails =
   (error: unknown) => {
     assert.ok(error instanceof MillraceError);
     assert.equal(error.code, code);
-    assert.match(error.message, says);
+    assert.match(`${error.message} ${JSON.stringify(error.facts)}`, says);
     return true;
   };
 
