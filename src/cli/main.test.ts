@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempDisposable } from 'node:fs/promises';
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 
@@ -73,6 +73,19 @@ test('a folder without data is said to be one, and stays as it is', async () => 
     assert.deepEqual({ code, out }, { code: 69, out: '' });
     assert.match(err, /"code":"not_running"/);
   }
+});
+
+test('psql gets its own options; the process gets 16 libuv threads unless the user says how many', async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'millrace-psql-'));
+  const psql = '#!/bin/sh\necho "$UV_THREADPOOL_SIZE $*"\n';
+  await writeFile(join(folder.path, 'psql'), psql, { mode: 0o755 });
+  const env = { POSTGRES_HOST: 'db', PATH: `${folder.path}${delimiter}${process.env['PATH']}` };
+  const [usual, own] = await Promise.all([
+    millrace(['psql', '-c', 'select 1'], env),
+    millrace(['psql'], { ...env, UV_THREADPOOL_SIZE: '7' }),
+  ]);
+  assert.equal(usual.out, '16 -h db -p 5432 -U postgres -d source_db -c select 1\n');
+  assert.match(own.out, /^7 /);
 });
 
 test('a reader that goes away ends the command quietly', async () => {
