@@ -35,7 +35,7 @@ test('wrong usage exits with 2 and says what is wrong', async () => {
     ['consume', 'x', '--from', 'soon'],
     ['consume', 'x', '--follow', '--until-end'],
     ['dlq', 'replay'],
-    ['reset'],
+    ['reset', '--source'],
   ];
   for (const [args, { code, out, err }] of await Promise.all(
     wrong.map(async (each) => [each, await millrace(each)] as const),

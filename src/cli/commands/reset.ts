@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { resetData } from '../../app/reset.ts';
@@ -13,8 +14,15 @@ export function resetCommand(context: Context): Command {
     .action(async (flags: { source?: true; yes?: true }) => {
       const { terminal, signal } = context;
       const dataDir = dataDirOf(context, command);
-      const what = flags.source ? ', and the slot and publication of the source' : '';
-      if (!flags.yes && !(await confirmed(`Remove everything in ${dataDir}${what}?`, context))) {
+      const what = [
+        ...(existsSync(dataDir) ? [`everything in ${dataDir}`] : []),
+        ...(flags.source ? ['the slot and publication of the source'] : []),
+      ].join(', and ');
+      if (what === '') {
+        await terminal.print(`Nothing is in ${dataDir}.`);
+        return;
+      }
+      if (!flags.yes && !(await confirmed(`Remove ${what}?`, context))) {
         await terminal.print('Nothing was removed.');
         return;
       }
@@ -23,7 +31,7 @@ export function resetCommand(context: Context): Command {
         env: context.environment(),
       };
       await resetData({ dataDir, ...(source && { source }) }, signal);
-      await terminal.print(`Removed ${dataDir}${what}.`);
+      await terminal.print(`Removed ${what}.`);
     });
   return withExamples(command, 'millrace reset', 'millrace reset --yes');
 }
