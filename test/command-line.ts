@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { callOperation } from '../src/app/call.ts';
@@ -10,6 +11,8 @@ import { must } from '../src/lib/must.ts';
 import { temporaryFolder } from './postgres.ts';
 
 const MAIN = join(import.meta.dirname, '../src/cli/main.ts');
+/** Kept between runs, and keyed by content: most of a start is compiling. */
+const COMPILE_CACHE = join(tmpdir(), 'millrace-compile-cache');
 const PATIENCE_MS = 60_000;
 const LOOK_EVERY_MS = 20;
 const NEVER = new AbortController().signal;
@@ -66,7 +69,7 @@ export class CommandLine implements AsyncDisposable {
     const place = ['--data-dir', this.dataDir, '--pipeline', this.pipelineDir];
     const child = spawn(process.execPath, [MAIN, ...place, ...given], {
       cwd: this.folder,
-      env: { ...withoutOwn(process.env), ...this.env },
+      env: { ...withoutOwn(process.env), NODE_COMPILE_CACHE: COMPILE_CACHE, ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const running = observe(child, `millrace ${given.join(' ')}`);
