@@ -9,7 +9,7 @@ describe('kill -9 loses, doubles and reorders nothing', { concurrency: true }, (
   for (const seed of [SEED, SEED + 1, SEED + 2]) {
     const plan = planOf(seed, { kills: 2, copiedRows: 5000 });
     test(`${plan.scenario} (SEED=${seed})`, { timeout: 110_000 }, async (t) => {
-      const { transactions, records, copiedLate } = await runRound(plan);
+      const { transactions, records, copiedLate } = await runRound(plan, t.signal);
       t.diagnostic(`${transactions} transactions, ${records} records, ${copiedLate} copied late`);
     });
   }

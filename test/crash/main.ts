@@ -12,9 +12,12 @@ const { values } = parseArgs({
 const rounds = natural('rounds', values.rounds);
 const firstSeed = natural('seed', values.seed);
 
-await checkConfirmations();
+const interrupted = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => interrupted.abort(new Error(`ended by ${signal}`)));
 
-for (let seed = firstSeed; seed < firstSeed + rounds; seed += 1)
+await checkConfirmations();
+for (let seed = firstSeed; seed < firstSeed + rounds && !interrupted.signal.aborted; seed += 1)
   await run(planOf(seed, { kills: 4, copiedRows: 30_000 }));
 
 async function run(plan: RoundPlan): Promise<void> {
@@ -22,7 +25,7 @@ async function run(plan: RoundPlan): Promise<void> {
   const seconds = (): string => `${((performance.now() - startedMs) / 1000).toFixed(1)} s`;
   const what = `seed ${plan.seed}, ${plan.scenario}, kills ${plan.kills.map(({ victim }) => victim).join(' ')}`;
   try {
-    const { transactions, records, copiedLate } = await runRound(plan);
+    const { transactions, records, copiedLate } = await runRound(plan, interrupted.signal);
     console.log(
       `ok ${what}: ${transactions} transactions, ${records} records (${copiedLate} copied after a crash in the copy) without loss, double or disorder, store equal to source, ${seconds()}`,
     );
@@ -47,6 +50,9 @@ async function checkConfirmations(): Promise<void> {
     process.exitCode = 1;
   }
 }
+
+// What an interrupted round left waiting must not hold the process.
+if (interrupted.signal.aborted) process.exit(130);
 
 function natural(name: string, text: string): number {
   const value = Number(text);

@@ -34,33 +34,15 @@ export class RoundFailure extends Error {
 
 /**
  * Kills as planned, under load; then proves that nothing was lost, doubled or reordered within a
- * key in the log, and that the store equals the source. Throws a RoundFailure.
+ * key in the log, and that the store equals the source. Throws a RoundFailure, after an abort too;
+ * either way no process is left.
  */
-export async function runRound(plan: RoundPlan): Promise<RoundResult> {
+export async function runRound(plan: RoundPlan, signal: AbortSignal): Promise<RoundResult> {
   const isEmbedded = plan.scenario !== 'capture alone';
   const place = await makeWorkplace(plan, isEmbedded);
   try {
     await using subject = isEmbedded ? new Up(place) : new CaptureAlone(place);
-    const transactions = await killUnderLoad(subject, plan, place);
-    await subject.settle();
-    const rows = new Map(
-      await Promise.all(
-        TABLES.map(async (table) => [table, await rowsOf(place.server, table)] as const),
-      ),
-    );
-    await subject.stop();
-    using _held = await DataDirectory.open(place.dataDir, 'a crash test');
-    await using log = await LmdbEventLog.open({
-      dir: placesIn(place.dataDir).log,
-      retention: KEEP_ALL,
-      segmentBytes: SEGMENT_BYTES,
-    });
-    const result = { transactions, records: 0, copiedLate: 0 };
-    for (const [table, expected] of rows) {
-      const { records, copiedLate } = await verifyHistory(log, table, expected);
-      result.records += records;
-      result.copiedLate += copiedLate;
-    }
+    const result = await Promise.race([proveRound(subject, plan, place), aborted(signal)]);
     await place.server.remove();
     await rm(place.folder, { recursive: true, force: true });
     return result;
@@ -68,6 +50,34 @@ export async function runRound(plan: RoundPlan): Promise<RoundResult> {
     await place.server.kill({ children: true });
     throw new RoundFailure(place.folder, error);
   }
+}
+
+async function proveRound(
+  subject: Subject,
+  plan: RoundPlan,
+  place: Workplace,
+): Promise<RoundResult> {
+  const transactions = await killUnderLoad(subject, plan, place);
+  await subject.settle();
+  const rows = new Map(
+    await Promise.all(
+      TABLES.map(async (table) => [table, await rowsOf(place.server, table)] as const),
+    ),
+  );
+  await subject.stop();
+  using _held = await DataDirectory.open(place.dataDir, 'a crash test');
+  await using log = await LmdbEventLog.open({
+    dir: placesIn(place.dataDir).log,
+    retention: KEEP_ALL,
+    segmentBytes: SEGMENT_BYTES,
+  });
+  const result = { transactions, records: 0, copiedLate: 0 };
+  for (const [table, expected] of rows) {
+    const { records, copiedLate } = await verifyHistory(log, table, expected);
+    result.records += records;
+    result.copiedLate += copiedLate;
+  }
+  return result;
 }
 
 /** Returns how many transactions changed our own tables. */
@@ -102,4 +112,12 @@ async function killUnderLoad(
   }
   await load;
   return (await Promise.all(sessions)).reduce((sum, committed) => sum + committed, 0);
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const end = (): void => reject(signal.reason as Error);
+    signal.addEventListener('abort', end, { once: true });
+    if (signal.aborted) end();
+  });
 }
