@@ -48,16 +48,8 @@ class Seen {
 export async function benchLatency(): Promise<Figures> {
   const dataDir = await temporaryFolder('millrace-bench-');
   const up = spawn(
-    process.execPath,
-    [
-      'src/cli/main.ts',
-      'up',
-      '--no-generator',
-      '--data-dir',
-      dataDir,
-      '--pipeline',
-      'pipelines/shop',
-    ],
+    'src/cli/millrace',
+    ['up', '--no-generator', '--data-dir', dataDir, '--pipeline', 'pipelines/shop'],
     { cwd: new URL('..', import.meta.url).pathname, stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const ended = new Promise((resolve) => up.once('close', resolve));
