@@ -55,6 +55,24 @@ export async function closeEnvironment(file: string): Promise<void> {
   await handle.db.close();
 }
 
+// Of this thread, over all files.
+let underWay = 0;
+
+/**
+ * Runs a write transaction, on LMDB's thread when `aside`. While one is there, no other may block
+ * this thread: it would wait for a lock that is let go only after a callback on this thread. For
+ * the same reason nothing but the log may write in this way.
+ */
+export async function transact<T>(db: LogDatabase, body: () => T, aside: boolean): Promise<T> {
+  if (!aside && underWay === 0) return db.transactionSync(body);
+  underWay += 1;
+  try {
+    return await db.childTransaction(body);
+  } finally {
+    underWay -= 1;
+  }
+}
+
 /** LMDB reports by message alone. `bytes`: what was to be written. */
 export function asLogError(error: unknown, file: string, bytes = 0): unknown {
   if (error instanceof MillraceError) return error;
