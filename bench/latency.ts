@@ -79,76 +79,104 @@ async function measure(dataDir: string): Promise<Figures> {
     Array.from({ length: CONNECTIONS }, () => PostgresClient.connect(facts)),
   );
   const seen = new Seen();
-  const watching = new AbortController();
-  const watched = Promise.all([
-    watchLog(log, seen, watching.signal),
-    watchStore(store, seen, watching.signal),
-  ]);
-  const inserts = await insertSteadily(clients);
-  while (seen.storedCount < inserts) await new Promise((resolve) => setTimeout(resolve, 20));
-  watching.abort();
-  await watched;
+  const load = new SteadyInserts(clients);
+  const logWatch = await LogWatch.begin(log, seen);
+  const storeWatch = new StoreWatch(store, seen);
+  while (seen.storedCount < load.total) {
+    load.sendDue();
+    await logWatch.look();
+    await storeWatch.look();
+    await pause();
+  }
+  await load.done();
   await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
   return figures(seen.all);
 }
 
-/** Returns how many rows were inserted: one a millisecond, each a transaction. */
-async function insertSteadily(clients: readonly PostgresClient[]): Promise<number> {
-  const started = performance.now();
-  const total = PER_SECOND * (SECONDS + WARM_UP_SECONDS);
-  const open: Promise<unknown>[] = [];
-  let sent = 0;
-  while (sent < total) {
-    const due = Math.min(total, Math.floor(((performance.now() - started) / 1000) * PER_SECOND));
-    for (; sent < due; sent += 1) {
-      const client = clients[sent % clients.length];
+/** One row a millisecond, each a transaction. */
+class SteadyInserts {
+  readonly total = PER_SECOND * (SECONDS + WARM_UP_SECONDS);
+  readonly #clients: readonly PostgresClient[];
+  readonly #open: Promise<unknown>[] = [];
+  readonly #startedMs = performance.now();
+
+  constructor(clients: readonly PostgresClient[]) {
+    this.#clients = clients;
+  }
+
+  sendDue(): void {
+    const due = ((performance.now() - this.#startedMs) / 1000) * PER_SECOND;
+    for (let sent = this.#open.length; sent < Math.min(this.total, due); sent += 1) {
+      const client = this.#clients[sent % this.#clients.length];
+      if (client === undefined) throw new Error('there is no connection to insert by');
       const email = `bench-${process.pid}-${sent}@example.com`;
-      open.push(
-        client?.query(
+      this.#open.push(
+        client.query(
           `INSERT INTO customers (first_name, last_name, email, city, state) VALUES ('A', 'B', $1, 'C', 'NY')`,
           [email],
-        ) ?? Promise.resolve(),
+        ),
       );
     }
-    await pause();
   }
-  await Promise.all(open);
-  return total;
+
+  async done(): Promise<void> {
+    await Promise.all(this.#open);
+  }
 }
 
-async function watchLog(log: LmdbEventLog, seen: Seen, signal: AbortSignal): Promise<void> {
-  const partition = { topic: 'dbserver1.public.customers', partition: 0 };
-  let next = (await log.offsets(partition)).end;
-  while (!signal.aborted) {
-    const { end } = await log.offsets(partition);
-    if (end > next) {
-      const loggedMs = nowMs();
-      for await (const records of log.read({ ...partition, offset: next }, signal)) {
-        for (const { value } of records) {
-          const { after, source } = JSON.parse(Buffer.from(value ?? []).toString()) as {
-            after: { id: number };
-            source: { ts_us: number };
-          };
-          seen.logged(after.id, source.ts_us, loggedMs);
-        }
-        next = (records.at(-1)?.offset ?? next) + 1;
-        if (next >= end) break;
+class LogWatch {
+  static readonly #partition = { topic: 'dbserver1.public.customers', partition: 0 };
+  readonly #log: LmdbEventLog;
+  readonly #seen: Seen;
+  #next: number;
+
+  private constructor(log: LmdbEventLog, seen: Seen, next: number) {
+    this.#log = log;
+    this.#seen = seen;
+    this.#next = next;
+  }
+
+  /** From the log's end on. */
+  static async begin(log: LmdbEventLog, seen: Seen): Promise<LogWatch> {
+    return new LogWatch(log, seen, (await log.offsets(LogWatch.#partition)).end);
+  }
+
+  async look(): Promise<void> {
+    const { end } = await this.#log.offsets(LogWatch.#partition);
+    if (end <= this.#next) return;
+    const loggedMs = nowMs();
+    const from = { ...LogWatch.#partition, offset: this.#next };
+    for await (const records of this.#log.read(from, new AbortController().signal)) {
+      for (const { value } of records) {
+        const { after, source } = JSON.parse(Buffer.from(value ?? []).toString()) as {
+          after: { id: number };
+          source: { ts_us: number };
+        };
+        this.#seen.logged(after.id, source.ts_us, loggedMs);
       }
+      this.#next = (records.at(-1)?.offset ?? this.#next) + 1;
+      if (this.#next >= end) return;
     }
-    await pause();
   }
 }
 
-/** The store is looked at for the oldest change that the log holds and the store does not: rows come in order. */
-async function watchStore(store: LmdbStore, seen: Seen, signal: AbortSignal): Promise<void> {
-  let next = 0;
-  while (!signal.aborted) {
-    for (let id = seen.ids[next]; id !== undefined; id = seen.ids[next]) {
-      if ((await store.get(`customer:${id}`, Date.now())) === undefined) break;
-      seen.stored(id, nowMs());
-      next += 1;
+/** Looks for the oldest change that the log holds and the store does not: rows come in order. */
+class StoreWatch {
+  readonly #store: LmdbStore;
+  readonly #seen: Seen;
+  #next = 0;
+
+  constructor(store: LmdbStore, seen: Seen) {
+    this.#store = store;
+    this.#seen = seen;
+  }
+
+  async look(): Promise<void> {
+    for (let id = this.#seen.ids[this.#next]; id !== undefined; id = this.#seen.ids[this.#next]) {
+      if ((await this.#store.get(`customer:${id}`, Date.now())) === undefined) return;
+      this.#seen.stored(id, nowMs());
+      this.#next += 1;
     }
-    await pause();
   }
 }
 
