@@ -8,7 +8,7 @@ export function* slicesOf(
   let start = 0;
   let bytes = 0;
   for (const [index, { key, value }] of records.entries()) {
-    const size = (key?.length ?? 0) + (value?.length ?? 0);
+    const size = sizeOf(key, value);
     const isFull = index - start >= maxRecords || bytes + size > maxBytes;
     if (isFull && index > start) {
       yield records.slice(start, index);
@@ -18,4 +18,12 @@ export function* slicesOf(
     bytes += size;
   }
   if (start < records.length) yield records.slice(start);
+}
+
+export function bytesOf(records: readonly LogRecord[]): number {
+  return records.reduce((sum, { key, value }) => sum + sizeOf(key, value), 0);
+}
+
+function sizeOf(key: Uint8Array | null, value: Uint8Array | null): number {
+  return (key?.length ?? 0) + (value?.length ?? 0);
 }

@@ -14,7 +14,7 @@ import { ParkingLot } from './parking-lot.ts';
 import type { Partitioner } from './partitioner.ts';
 import type { Processor } from './processor.ts';
 import { type Prepared, RecordProcessor } from './record-processor.ts';
-import { slicesOf } from './slices.ts';
+import { bytesOf, slicesOf } from './slices.ts';
 import { StateOverlay } from './state-overlay.ts';
 
 /** Bounds of one commit, and of the state that a task keeps at hand. */
@@ -191,7 +191,12 @@ export class Task {
     const reading = new AbortController();
     this.#reading = reading;
     const until = AbortSignal.any([signal, reading.signal]);
-    const commits = new CommitQueue(() => reading.abort());
+    const commits = new CommitQueue(
+      ({ records }) => this.#commit(records),
+      () => reading.abort(),
+    );
+    const { maxRecords, maxBytes } = this.#options.limits;
+    const limit = { records: maxRecords, bytes: maxBytes };
     try {
       const from = { ...this.partition, offset: this.#next };
       for await (const records of this.#options.log.read(from, until)) {
@@ -199,8 +204,11 @@ export class Task {
           stopAt === undefined ? records : records.filter(({ offset }) => offset < stopAt);
         for (const slice of slicesOf(allowed, this.#options.limits)) {
           if (until.aborted) break;
+          const share = { records: slice.length, bytes: bytesOf(slice) };
+          await commits.room(share, limit);
+          commits.begin();
           await this.#process(slice, signal);
-          await commits.add(() => this.#commit(slice.length));
+          commits.done(share);
         }
         if (until.aborted) break;
         // Offsets may have gaps: what came tells that nothing lies before the stop any more.
