@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { LmdbEventLog } from '../src/adapters/lmdb/event-log.ts';
 import { LmdbStore } from '../src/adapters/lmdb/store.ts';
 import { PostgresClient } from '../src/adapters/postgres/client.ts';
@@ -48,7 +49,7 @@ class Seen {
 export async function benchLatency(): Promise<Figures> {
   const dataDir = await temporaryFolder('millrace-bench-');
   const up = spawn(
-    'src/cli/millrace',
+    fileURLToPath(new URL('../src/cli/millrace', import.meta.url)),
     ['up', '--no-generator', '--data-dir', dataDir, '--pipeline', 'pipelines/shop'],
     { cwd: new URL('..', import.meta.url).pathname, stdio: ['ignore', 'pipe', 'inherit'] },
   );

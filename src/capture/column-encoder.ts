@@ -113,13 +113,7 @@ const GROWTH = Uint8Array.from({ length: 256 }, (_, code) => {
 });
 
 /** A JSON string of UTF-8 text: bytes from 0x80 on stand for themselves. */
-function writeText(
-  source: Buffer,
-  start: number,
-  end: number,
-  out: Buffer,
-  begin: number,
-): number {
+function writeText(source: Buffer, start: number, end: number, out: Buffer, begin: number): number {
   let at = begin;
   out[at++] = QUOTE;
   let from = start;

@@ -108,6 +108,11 @@ export const REMEDIES = {
     exit: 1,
     hint: 'The server removed WAL that the slot needed (max_slot_wal_keep_size): `millrace reset --source` and start again, so that the tables are copied again.',
   },
+  slot_undecodable: {
+    retry: 'manual',
+    exit: 1,
+    hint: 'The server cannot decode its own WAL for this slot, and never will: `millrace reset --source` and start again, so that the tables are copied again.',
+  },
   slot_exists: {
     retry: 'never',
     exit: 78,

@@ -38,6 +38,8 @@ describe('sourceError', () => {
     const slot: Attempt = { purpose: 'start replication', slot: 'shop' };
     assert.equal(codeOf(failure('55006'), slot), 'slot_in_use');
     assert.equal(codeOf(failure('42704'), slot), 'slot_missing');
+    const undecodable = failure('XX000', 'could not map filenumber "base/5/16500" to relation OID');
+    assert.equal(codeOf(undecodable, slot), 'slot_undecodable');
     assert.equal(codeOf(failure('42710'), slot), 'slot_exists');
     assert.equal(codeOf(failure('58P01'), slot), 'slot_lost');
     assert.equal(codeOf(failure('55006')), undefined);

@@ -164,6 +164,9 @@ export function sourceError(
   if (attempt.slot !== undefined && code in SLOT_ERRORS) {
     return new MillraceError(SLOT_ERRORS[code] ?? 'slot_missing', { ...attempt, said }, error);
   }
+  if (attempt.slot !== undefined && said.startsWith('could not map filenumber')) {
+    return new MillraceError('slot_undecodable', { ...attempt, said }, error);
+  }
   if (attempt.purpose !== undefined && NOT_READY.has(code)) {
     return new MillraceError('source_not_ready', { address, user, ...attempt, said }, error);
   }

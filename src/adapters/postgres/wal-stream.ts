@@ -350,9 +350,8 @@ export class PostgresWalStream implements WalStream {
 
   /** The first failure is the cause; what it brings about says less. */
   #fail(error: unknown): void {
-    const attempt: Attempt = this.#hasStarted
-      ? { purpose: `read from the slot ${this.#slot}` }
-      : { purpose: 'start replication', slot: this.#slot };
+    const purpose = this.#hasStarted ? `read from the slot ${this.#slot}` : 'start replication';
+    const attempt: Attempt = { purpose, slot: this.#slot };
     this.#failure ??= this.#isOfPublication(error)
       ? new MillraceError('publication_missing', { publication: this.#publication }, error)
       : sourceError(error, this.#facts, attempt);
