@@ -21,6 +21,7 @@ type Mark = (typeof MARKS)[number];
 
 /** The last row of a chunk, held back until it is known whether another follows. */
 type HeldRow = Readonly<{
+  task: CopyTask;
   encoder: EnvelopeEncoder;
   table: Table;
   bytes: Buffer;
@@ -110,27 +111,33 @@ export class FirstCopy {
     const rows: CopyStream = snapshot.copy({ table, columns, orderBy: relation.keyNames }, signal);
     const [task, ...others] = left;
     let isFirstOfTable = true;
-    let encoded = 0;
-    let counted = 0;
+    let hasEncoded = false;
     for await (const chunk of rows) {
       this.#encoder.clock.set(this.#clock());
       const lastRow = chunk.subarray(0, -1).lastIndexOf(NEWLINE) + 1;
       if (this.#held !== undefined) {
         const isOfThis = this.#held.table === table;
         this.#release(isOfThis ? 'true' : 'last_in_data_collection');
-        if (isOfThis) encoded += 1;
+        hasEncoded ||= isOfThis;
       }
       let at = 0;
+      let encoded = 0;
       while (at < lastRow) {
         at = this.#encoder.copiedRow(encoder, chunk, at, this.#originOf(isFirstOfTable), this.#lsn);
         isFirstOfTable = false;
         encoded += 1;
       }
-      this.#progress.rows(task, encoded - counted);
-      counted = encoded;
-      this.#held = { encoder, table, bytes: Buffer.from(chunk.subarray(lastRow)), isFirstOfTable };
+      this.#progress.rows(task, encoded);
+      hasEncoded ||= encoded > 0;
+      this.#held = {
+        task,
+        encoder,
+        table,
+        bytes: Buffer.from(chunk.subarray(lastRow)),
+        isFirstOfTable,
+      };
       isFirstOfTable = false;
-      const after = encoded > 0 ? this.#encoder.lastPlace(relation) : undefined;
+      const after = hasEncoded ? this.#encoder.lastPlace(relation) : undefined;
       this.#left([after === undefined ? task : { ...task, after }, ...others]);
       this.#appender.kick();
       await this.#appender.room();
@@ -153,5 +160,6 @@ export class FirstCopy {
     const origin = mark === 'true' ? this.#originOf(held.isFirstOfTable) : this.#origins[mark];
     this.#isFirst = false;
     this.#encoder.copiedRow(held.encoder, held.bytes, 0, origin, this.#lsn);
+    this.#progress.rows(held.task, 1);
   }
 }

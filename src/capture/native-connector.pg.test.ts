@@ -119,6 +119,32 @@ describe('the native connector', { timeout: 60_000 }, () => {
       return slot?.['active'] === 'f';
     });
 
+  test('counts every row that it copied, and apart from them what was streamed', async () => {
+    await client.query(`
+      create schema counted;
+      create table counted.three (id int primary key);
+      create table counted.one (id int primary key);
+      create table counted.none (id int primary key);
+      insert into counted.three values (1), (2), (3);
+      insert into counted.one values (1)`);
+    const { start, caughtUp, stop, made } = capture('counted');
+    await start();
+    await caughtUp();
+    await client.query('insert into counted.one values (2), (3)');
+    await caughtUp();
+    const { copy = [], changes } = made().status();
+    await stop();
+    assert.deepEqual(
+      copy.map(({ table, rows }) => [table, rows]),
+      [
+        ['counted.none', 0],
+        ['counted.one', 1],
+        ['counted.three', 3],
+      ],
+    );
+    assert.equal(changes, 6);
+  });
+
   test('takes values that the WAL leaves out from the old row, and else names them as Debezium does', async () => {
     const long = 'x'.repeat(2500);
     await client.query(`

@@ -50,7 +50,7 @@ test('a tick is a line of what moves', () => {
   const [line = ''] = shown(TICK);
   assert.match(
     line,
-    /streaming \| copied 8 \| changes 1,234 \(50\/s\) \| slot lag 0 B \| cdc 1,200 \(49\/s\) lag 0 parked 1$/,
+    /streaming \| copied 8 \| streamed 1,226 \(50\/s\) \| slot lag 0 B \| cdc 1,200 \(49\/s\) lag 0 parked 1$/,
   );
 });
 

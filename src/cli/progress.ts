@@ -117,7 +117,7 @@ function tickLine(tick: Tick): string {
       : [
           connector.state,
           `copied ${formatCount(copied)}`,
-          `changes ${formatCount(connector.changes)} (${formatRate(capturedPerSecond)})`,
+          `streamed ${formatCount(connector.changes - copied)} (${formatRate(capturedPerSecond)})`,
           `slot lag ${formatBytes(connector.lagBytes ?? 0)}`,
         ]),
     ...processors.map(

@@ -64,6 +64,7 @@ function headLines(report: StatusReport, colours: Terminal['colours']): string[]
 
 function connectorLines({ connector, rates }: StatusReport): string[] {
   if (connector === undefined) return [];
+  const copied = connector.copy?.reduce((sum, { rows }) => sum + rows, 0) ?? 0;
   return [
     ...formatTable(
       [
@@ -72,7 +73,8 @@ function connectorLines({ connector, rates }: StatusReport): string[] {
         { title: 'SLOT' },
         { title: 'SLOT LAG', align: 'right' },
         { title: 'DELAY', align: 'right' },
-        { title: 'CHANGES', align: 'right' },
+        { title: 'COPIED', align: 'right' },
+        { title: 'STREAMED', align: 'right' },
         { title: 'RATE', align: 'right' },
         { title: 'CONFIRMED' },
       ],
@@ -83,7 +85,8 @@ function connectorLines({ connector, rates }: StatusReport): string[] {
           connector.slot,
           connector.lagBytes === undefined ? '-' : formatBytes(connector.lagBytes),
           connector.lagMs === undefined ? '-' : formatDuration(connector.lagMs),
-          formatCount(connector.changes),
+          formatCount(copied),
+          formatCount(connector.changes - copied),
           rates === undefined ? '-' : formatRate(rates.capturedPerSecond),
           connector.confirmedLsn ?? '-',
         ],
