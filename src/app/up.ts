@@ -6,6 +6,7 @@ import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { PostgresSource } from '../adapters/postgres/source.ts';
 import type { ConnectorConfig } from '../capture/connector-config.ts';
 import { MillraceError } from '../domain/errors.ts';
+import type { ConnectorStatus } from '../domain/status.ts';
 import { Bell } from '../lib/bell.ts';
 import { answerOperation } from './answer.ts';
 import { CommandSender } from './command-sender.ts';
@@ -141,7 +142,14 @@ async function up(
   if (generate !== undefined && isDemo && options.generate) {
     const seed = randomInt(2 ** 31);
     const generator = new GeneratorPart(generate, server, { ...config.generator, seed });
-    background([generator], [new StatusPublisher('generator', log, [generator])]);
+    const afterCopy: Part = {
+      name: generator.name,
+      run: async (stop) => {
+        await statuses.until(() => hasCopied(statuses.connector), stop);
+        await generator.run(stop);
+      },
+    };
+    background([afterCopy], [new StatusPublisher('generator', log, [generator])]);
   }
   const source = addressOf(connection, embedded === undefined ? 'server' : 'embedded');
   const context = {
@@ -175,6 +183,13 @@ async function up(
   await untilAborted(AbortSignal.any([signal, stopping.signal]));
   logger.info('stopping');
   onEvent({ kind: 'stopping' });
+}
+
+/** Rows of a demonstration are to be seen as changes, so they come after the first copy. */
+function hasCopied(connector: ConnectorStatus | undefined): true | undefined {
+  const isBefore =
+    connector === undefined || connector.state === 'starting' || connector.state === 'copying';
+  return isBefore ? undefined : true;
 }
 
 /** Server, log and store at once; they take the time of the slowest. */
