@@ -1,10 +1,14 @@
+import { parseExactJson } from '../lib/exact-json.ts';
 import type { LogRecord } from './record-block.ts';
 
 /** c created, u updated, d deleted, r copied, t truncated, m logical message. */
 export const OPERATIONS = ['c', 'u', 'd', 'r', 't', 'm'] as const;
 export type Operation = (typeof OPERATIONS)[number];
 
-/** A row as JSON holds it: decimals, timestamps and the like are strings in the shop's modes. */
+/**
+ * A row as JSON holds it: decimals, timestamps and the like are strings in the shop's modes. So is a
+ * whole number that a double would round, such as an id of 19 digits: it must not become another's.
+ */
 export type Row = Readonly<Record<string, unknown>>;
 
 /** Debezium's change event, as far as consumers here read it. */
@@ -49,7 +53,8 @@ export function decodeChange(
   if (!isChangeEvent(event)) throw new SyntaxError('not a change event: no op, or no source.table');
   const key: unknown = record.key === null ? null : JSON.parse(text(record.key));
   if (typeof key !== 'object') throw new SyntaxError('the key of a change event is not an object');
-  return { ...event, key: key as Row | null, topic, partition, offset: record.offset };
+  const change = { ...event, key: key as Row | null, topic, partition, offset: record.offset };
+  return hasRounded([key, event.before, event.after]) ? withExactRows(change, record) : change;
 }
 
 function isChangeEvent(value: unknown): value is ChangeEvent {
@@ -62,6 +67,27 @@ function isChangeEvent(value: unknown): value is ChangeEvent {
     typeof source.table === 'string' &&
     typeof source.ts_ms === 'number'
   );
+}
+
+/** Whether a number may have been another one in the text. */
+function hasRounded(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isInteger(value) && !Number.isSafeInteger(value);
+  if (typeof value !== 'object' || value === null) return false;
+  for (const each of Object.values(value)) if (hasRounded(each)) return true;
+  return false;
+}
+
+/** Parses anew, which takes some times as long. */
+function withExactRows(change: Change, { key, value }: LogRecord): Change {
+  const rows = (bytes: Uint8Array | null): unknown =>
+    bytes === null ? null : parseExactJson(text(bytes), exactInteger);
+  const { before, after } = rows(value) as ChangeEvent;
+  return { ...change, before, after, key: rows(key) as Row | null };
+}
+
+// A floating-point number has a point or an exponent, and is rounded in the source too.
+function exactInteger(source: string, rounded: number): string | number {
+  return /^-?\d+$/.test(source) ? source : rounded;
 }
 
 function text(bytes: Uint8Array): string {

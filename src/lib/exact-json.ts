@@ -9,12 +9,15 @@ const { parse, rawJSON } = JSON as unknown as ExactJson;
 
 /**
  * As `JSON.parse`, but a number that a double cannot hold, such as a time in nanoseconds, becomes
- * an opaque value that `JSON.stringify` writes back digit by digit.
+ * an opaque value that `JSON.stringify` writes back digit by digit; or what `inexact` makes of it.
  */
-export function parseExactJson(text: string): unknown {
+export function parseExactJson(
+  text: string,
+  inexact: (source: string, rounded: number) => unknown = rawJSON,
+): unknown {
   return parse(text, (_key, value, { source }) =>
     typeof value === 'number' && source !== undefined && source !== String(value)
-      ? rawJSON(source)
+      ? inexact(source, value)
       : value,
   );
 }
