@@ -59,9 +59,15 @@ export async function closeEnvironment(file: string): Promise<void> {
 let underWay = 0;
 
 /**
- * Runs a write transaction, on LMDB's thread when `aside`. While one is there, no other may block
- * this thread: it would wait for a lock that is let go only after a callback on this thread. For
- * the same reason nothing but the log may write in this way.
+ * Runs a write transaction, on LMDB's thread when `aside`. While one of those is under way on this
+ * thread, no other may block it: its lock is let go only after a callback on this thread.
+ *
+ * So no threads wait for each other in a circle. A thread waits, unable to run callbacks, only
+ *  - to begin a small transaction, when it has none of the log's under way that others could need;
+ *    of the store's it may have one, which only threads that hold no lock of the log wait for;
+ *  - to open a segment, which is newer than all that it may hold a lock of;
+ *  - to open the store or the log, before its first transaction.
+ * Whoever writes to the store without `aside`, or opens it later, breaks this.
  */
 export async function transact<T>(db: LogDatabase, body: () => T, aside: boolean): Promise<T> {
   if (!aside && underWay === 0) return db.transactionSync(body);
