@@ -206,6 +206,7 @@ export class Task {
           if (until.aborted) break;
           const share = { records: slice.length, bytes: bytesOf(slice) };
           await commits.room(share, limit);
+          if (until.aborted) break; // a hold was placed meanwhile
           commits.begin();
           await this.#process(slice, signal);
           commits.done(share);
