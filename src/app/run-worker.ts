@@ -1,5 +1,6 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { closeGate, closeGateAtExit, gateMemory } from '../adapters/lmdb/transaction-gate.ts';
 import { MillraceError } from '../domain/errors.ts';
 import { errorOf } from './failure.ts';
 import type { PartState, WorkerMessage, WorkerTask } from './worker-messages.ts';
@@ -12,12 +13,14 @@ const STOP_PATIENCE_MS = 1500;
  * kept it from starting, and `worker_died` when the thread ends though nobody told it to.
  */
 export async function runWorker(
-  task: WorkerTask,
+  task: Omit<WorkerTask, 'gate'>,
   onPart: (part: string, state: PartState) => void,
   signal: AbortSignal,
 ): Promise<void> {
+  const gate = gateMemory();
+  const workerData: WorkerTask = { ...task, gate };
   const worker = new Worker(new URL(`./worker${extname(import.meta.url)}`, import.meta.url), {
-    workerData: task,
+    workerData,
     name: `millrace ${task.role}`,
   });
   const ended = Promise.withResolvers<void>();
@@ -38,14 +41,20 @@ export async function runWorker(
   const stop = (): void => {
     worker.postMessage('stop');
     // What it has not finished by then is done again after the next start: that is what positions are for.
-    patience = setTimeout(() => void worker.terminate(), STOP_PATIENCE_MS);
+    patience = setTimeout(
+      () => void closeGate(gate).then(() => worker.terminate()),
+      STOP_PATIENCE_MS,
+    );
   };
   if (signal.aborted) stop();
   else signal.addEventListener('abort', stop, { once: true });
+  const onExit = (): void => closeGateAtExit(gate);
+  process.on('exit', onExit);
   try {
     await ended.promise;
   } finally {
     clearTimeout(patience);
+    process.off('exit', onExit);
     signal.removeEventListener('abort', stop);
   }
 }

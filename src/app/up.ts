@@ -121,7 +121,7 @@ async function up(
     housekeeping(log, store),
     ticker(statuses, rates, failures, onEvent),
   ]);
-  const task: Omit<WorkerTask, 'role'> = {
+  const task: Omit<WorkerTask, 'role' | 'gate'> = {
     dataDir,
     pipelineDir: options.pipelineDir,
     retention: config.retention,

@@ -11,6 +11,8 @@ export type WorkerTask = Readonly<{
   retention: Config['retention'];
   stream: Config['stream'];
   wake: SharedArrayBuffer;
+  /** `gateMemory()`, of this thread alone. */
+  gate: SharedArrayBuffer;
   /** Fills in the connector's file. */
   environment: Environment;
   server: ConnectionFacts;

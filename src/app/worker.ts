@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { useGate } from '../adapters/lmdb/transaction-gate.ts';
 import { must } from '../lib/must.ts';
 import { composeProcessors, connectionOf, openLog, openStore } from './compose.ts';
 import { ConnectorPart } from './connector-part.ts';
@@ -24,6 +25,7 @@ try {
 }
 
 async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
+  useGate(task.gate);
   const pipeline = await loadPipeline(task.pipelineDir);
   await using log = await openLog(task);
   const onState = (part: string, state: Parameters<typeof partStateOf>[0]): void =>

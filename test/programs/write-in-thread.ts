@@ -8,13 +8,14 @@ import { blocksOf } from '../../src/domain/record-block.ts';
  * Does for a while all that threads do to the log and the store at once: small appends and large
  * ones, rolls, removals, commits, sweeps, and opening both anew. Posts what it has appended.
  */
-const { logDir, storeDir, wake, name, untilMs } = workerData as Readonly<{
+const { logDir, storeDir, wake, name, runMs } = workerData as Readonly<{
   logDir: string;
   storeDir: string;
   wake: SharedArrayBuffer;
   name: string;
-  untilMs: number;
+  runMs: number;
 }>;
+const untilMs = Date.now() + runMs;
 const goesOn = (): boolean => Date.now() < untilMs;
 let appended = 0;
 let committed = 0;

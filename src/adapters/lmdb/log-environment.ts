@@ -1,6 +1,7 @@
 import { closeSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
 import { open, type RootDatabase } from 'lmdb';
 import { MillraceError } from '../../domain/errors.ts';
+import { throughGate } from './transaction-gate.ts';
 
 export type LogKey = readonly (string | number)[];
 /** Sorts after every string that a key holds. */
@@ -70,10 +71,10 @@ let underWay = 0;
  * Whoever writes to the store without `aside`, or opens it later, breaks this.
  */
 export async function transact<T>(db: LogDatabase, body: () => T, aside: boolean): Promise<T> {
-  if (!aside && underWay === 0) return db.transactionSync(body);
+  if (!aside && underWay === 0) return throughGate(() => db.transactionSync(body));
   underWay += 1;
   try {
-    return await db.childTransaction(body);
+    return await db.childTransaction(() => throughGate(body));
   } finally {
     underWay -= 1;
   }

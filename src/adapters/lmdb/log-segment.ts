@@ -14,6 +14,7 @@ import {
 import { refuseFullDisk } from './free-space.ts';
 import { refuseDamaged, removeFiles } from './log-file.ts';
 import { LogRecords } from './log-records.ts';
+import { throughGate } from './transaction-gate.ts';
 
 /** Changes whenever a file written before cannot be read any more. */
 const FORMAT_VERSION = 1;
@@ -106,10 +107,13 @@ export class LogSegment {
     const db = openEnvironment(file, mapBytes);
     const segment = new LogSegment(number, file, db, nowMs);
     try {
-      db.transactionSync(() => {
-        fill(segment);
-        db.putSync(['format'], encoded({ version: FORMAT_VERSION, createdMs: nowMs }));
-      });
+      const format: Format = { version: FORMAT_VERSION, createdMs: nowMs };
+      throughGate(() =>
+        db.transactionSync(() => {
+          fill(segment);
+          db.putSync(['format'], encoded(format));
+        }),
+      );
       return segment;
     } catch (error) {
       void segment.close();

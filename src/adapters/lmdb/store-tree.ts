@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Key, open, type RootDatabase } from 'lmdb';
 import { MillraceError } from '../../domain/errors.ts';
 import { refuseFullDisk } from './free-space.ts';
+import { throughGate } from './transaction-gate.ts';
 
 export type Entry = Readonly<{ key: string; value: string }>;
 
@@ -94,7 +95,7 @@ export class StoreTree {
       remove: (key) => void this.#db.remove(key),
     };
     try {
-      const result = await this.#db.childTransaction(() => change(writer));
+      const result = await this.#db.childTransaction(() => throughGate(() => change(writer)));
       this.#awaitsFlush = true;
       return result;
     } catch (error) {
