@@ -5,21 +5,19 @@ import { LmdbStore } from '../../src/adapters/lmdb/store.ts';
 import { blocksOf } from '../../src/domain/record-block.ts';
 
 /*
- * Does for a while all that threads do to the log and the store at once: small appends and large
+ * Does, round after round, all that threads do to the log and the store at once: small appends and large
  * ones, rolls, removals, commits, sweeps, and opening both anew. Posts what it has appended.
  */
-const { logDir, storeDir, wake, name, runMs } = workerData as Readonly<{
+const { logDir, storeDir, wake, name, rounds } = workerData as Readonly<{
   logDir: string;
   storeDir: string;
   wake: SharedArrayBuffer;
   name: string;
-  runMs: number;
+  rounds: number;
 }>;
-const untilMs = Date.now() + runMs;
-const goesOn = (): boolean => Date.now() < untilMs;
 let appended = 0;
 let committed = 0;
-while (goesOn()) {
+for (let round = 0; round < rounds; round += 1) {
   await using log = await LmdbEventLog.open({
     dir: logDir,
     wake,
@@ -27,7 +25,7 @@ while (goesOn()) {
     segmentBytes: 256 << 10,
   });
   await using store = await LmdbStore.open({ dir: storeDir });
-  const turns = 100;
+  const turns = 60;
   await Promise.all([
     append(log, 'small', turns * 2, () => Buffer.from(`{"n":${appended}}`)),
     append(log, 'large', turns / 4, () => randomBytes(60_000), 3),
@@ -45,7 +43,7 @@ async function append(
   blocks = 1,
 ): Promise<void> {
   const producer = await log.openProducer(`${name} ${kind}`);
-  for (let n = 0; n < times && goesOn(); n += 1) {
+  for (let n = 0; n < times; n += 1) {
     const records = Array.from({ length: blocks }, () => ({
       topic: 'topic',
       partition: 0,
@@ -58,7 +56,7 @@ async function append(
 }
 
 async function commit(store: LmdbStore, times: number): Promise<void> {
-  for (let n = 0; n < times && goesOn(); n += 1) {
+  for (let n = 0; n < times; n += 1) {
     const from = await store.offsets(name);
     const to = { 'topic-0': committed + 1 };
     const state = [[`key ${n}`, `value ${n}`]] as const;
@@ -68,7 +66,7 @@ async function commit(store: LmdbStore, times: number): Promise<void> {
 }
 
 async function keepHouse(log: LmdbEventLog, store: LmdbStore, times: number): Promise<void> {
-  for (let n = 0; n < times && goesOn(); n += 1) {
+  for (let n = 0; n < times; n += 1) {
     await log.applyRetention();
     await store.sweep(Date.now());
   }

@@ -10,7 +10,7 @@ import { LmdbEventLog } from './event-log.ts';
 import { closeEnvironment, openEnvironment, transact } from './log-environment.ts';
 import { LmdbStore } from './store.ts';
 
-const RUN_MS = 1000;
+const ROUNDS = 2;
 // As in the program.
 const RETENTION = { ms: 3_600_000, bytes: 2 << 20 };
 
@@ -23,7 +23,7 @@ test('threads that write, roll, remove and open at once never wait for each othe
     await using log = await LmdbEventLog.open({ dir: logDir, wake, retention: RETENTION });
     await using store = await LmdbStore.open({ dir: storeDir });
     await log.createTopics([{ name: 'topic', partitions: 1, cleanup: 'delete' }]);
-    const workerData = { logDir, storeDir, wake, runMs: RUN_MS };
+    const workerData = { logDir, storeDir, wake, rounds: ROUNDS };
     const names = ['a', 'b', 'c'];
     const wrote = await Promise.all(names.map((name) => run({ ...workerData, name })));
     const { end } = await log.offsets({ topic: 'topic', partition: 0 });
