@@ -190,6 +190,26 @@ export const REMEDIES = {
     exit: 1,
     hint: 'Two writes of the pipeline use this key in different ways: give each its own key.',
   },
+  store_unreachable: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Check that Redis is up and reachable at the address given; work goes on by itself.',
+  },
+  store_login_failed: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Check the user name and password for Redis, the rights of that user, and whether the server asks for TLS with a certificate that is trusted here.',
+  },
+  store_unsuitable: {
+    retry: 'never',
+    exit: 78,
+    hint: 'This Redis cannot keep what is committed: change what `reason` names, or use another server.',
+  },
+  store_refuses_writes: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Redis takes no writes: raise its maxmemory, mend its disk, or name the primary, as it said; work goes on by itself.',
+  },
   // stream
   record_rejected: {
     retry: 'never',

@@ -1,0 +1,43 @@
+import { MillraceError } from '../../domain/errors.ts';
+import type { RedisConnection } from './connection.ts';
+
+const OLDEST = 7;
+
+/**
+ * Throws `store_unsuitable` when commits on this server would not be whole, or not stay. Asks only
+ * INFO, as hosted servers refuse CONFIG.
+ */
+export async function checkServer(connection: RedisConnection): Promise<void> {
+  const info = parseInfo(await connection.call<string>('INFO'));
+  const version = info.get('redis_version');
+  if (Number.parseInt(version ?? '', 10) < OLDEST) {
+    refuse(`version ${OLDEST} or later`, version, 'older ones lack commands that are used');
+  }
+  if (info.get('redis_mode') === 'cluster' || info.get('cluster_enabled') === '1') {
+    refuse(
+      'no cluster mode',
+      'cluster mode',
+      'a commit moves offsets, state and served keys together, and a cluster would spread them',
+    );
+  }
+  const policy = info.get('maxmemory_policy');
+  if (policy !== 'noeviction') {
+    refuse(
+      'maxmemory-policy noeviction',
+      policy,
+      'eviction removes state that no replay brings back',
+    );
+  }
+}
+
+/** As INFO prints it: `name:value` lines, and headings. */
+function parseInfo(text: string): ReadonlyMap<string, string> {
+  const lines = text.split('\r\n').filter((line) => line.includes(':'));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+  );
+}
+
+function refuse(expected: string, found: string | undefined, reason: string): never {
+  throw new MillraceError('store_unsuitable', { expected, found, reason });
+}
