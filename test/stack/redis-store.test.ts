@@ -8,6 +8,7 @@ import { RedisStore } from '../../src/adapters/redis/store.ts';
 import { addDecimals } from '../../src/domain/decimal.ts';
 import { MillraceError } from '../../src/domain/errors.ts';
 import type { Commit, ServedWrite } from '../../src/ports/store.ts';
+import { storeModel } from '../contracts/store-model.ts';
 import { storeContract } from '../contracts/store.ts';
 import { freePort, temporaryRedis } from './redis-server.ts';
 
@@ -26,6 +27,7 @@ const openEmpty = async () => {
 };
 
 storeContract('RedisStore', openEmpty);
+storeModel('RedisStore', openEmpty);
 
 const nothing: Omit<Commit, 'task'> = { from: {}, to: {}, state: [], served: [], outgoing: [] };
 const serve = (...served: ServedWrite[]): Commit => ({ ...nothing, task: 'a', served });

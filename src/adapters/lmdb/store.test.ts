@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { storeModel } from '../../../test/contracts/store-model.ts';
 import { storeContract } from '../../../test/contracts/store.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import type { Commit, ServedWrite } from '../../ports/store.ts';
@@ -16,7 +17,9 @@ const folder = await mkdtemp(join(tmpdir(), 'millrace-store-'));
 after(() => rm(folder, { recursive: true }));
 const temporaryFolder = () => mkdtemp(join(folder, 'store-'));
 
-storeContract('LmdbStore', async () => LmdbStore.open({ dir: await temporaryFolder() }));
+const openEmpty = async () => LmdbStore.open({ dir: await temporaryFolder() });
+storeContract('LmdbStore', openEmpty);
+storeModel('LmdbStore', openEmpty);
 
 /** The program of a thread or a process that has the store open, as `store`. */
 const program = (dir: string, body: string) => `
