@@ -249,6 +249,30 @@ describe('RedisStore', () => {
     await assert.rejects(RedisStore.open(server), failure('store_unreachable'));
   });
 
+  test('says why the connection does not come back, and ends without it', async () => {
+    await using server = await temporaryRedis();
+    await using store = await RedisStore.open(server);
+    await cli(server, 'CONFIG', 'SET', 'requirepass', 'new');
+    const kill = ['CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes'];
+    await cli(server, '-a', 'new', '--no-auth-warning', ...kill);
+    const asked = reachable(async () => {
+      for (;;) await store.offsets('a');
+    });
+    await assert.rejects(asked, failure('store_login_failed'));
+  });
+
+  test('takes a name for its host, and says when nobody knows it or nobody answers', async () => {
+    for (const [host, free] of [
+      ['redis.invalid', 6379],
+      ['localhost', await freePort()],
+    ] as const) {
+      await assert.rejects(RedisStore.open({ host, port: free }), failure('store_unreachable'));
+    }
+    const { port } = shared;
+    await using store = await RedisStore.open({ host: 'localhost', port });
+    assert.deepEqual(await store.offsets('no such task'), {});
+  });
+
   test('refuses a cluster, a server that evicts, and the data of another version', async () => {
     {
       await using server = await temporaryRedis({ 'cluster-enabled': 'yes' });

@@ -48,22 +48,15 @@ const LOST = [
   SocketTimeoutError,
 ];
 
-const NETWORK = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ENOTFOUND',
-  'ETIMEDOUT',
-  'EAI_AGAIN',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EPIPE',
-]);
-
 function codeOfFailure(error: Error): ErrorCode | undefined {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (NETWORK.has(code) || LOST.some((kind) => error instanceof kind)) return 'store_unreachable';
   // The server's certificate is not trusted, is another host's, or it does not speak TLS.
-  return /^(ERR_TLS|ERR_SSL|EPROTO|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/.test(code)
-    ? 'store_login_failed'
+  if (/^(ERR_TLS|ERR_SSL|EPROTO|CERT_|SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/.test(code)) {
+    return 'store_login_failed';
+  }
+  // A host with several addresses fails with all their errors in one.
+  const isOfNetwork = 'syscall' in error || error instanceof AggregateError;
+  return isOfNetwork || LOST.some((kind) => error instanceof kind)
+    ? 'store_unreachable'
     : undefined;
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { RedisArgument } from 'redis';
-import { createClient } from 'redis';
+import { ClientOfflineError, createClient } from 'redis';
 import { MillraceError } from '../../domain/errors.ts';
 import { storeError } from './connection-error.ts';
 import type { Script } from './script.ts';
@@ -34,10 +34,14 @@ type Client = ReturnType<typeof newClient>;
 export class RedisConnection implements AsyncDisposable {
   readonly #address: string;
   readonly #client: Client;
+  /** Why it is not connected, while it is not. */
+  #lost: Error | undefined;
 
   private constructor(address: string, client: Client) {
     this.#address = address;
     this.#client = client;
+    client.on('error', (error: Error) => (this.#lost = error));
+    client.on('ready', () => (this.#lost = undefined));
   }
 
   /** Fails with `store_unreachable` or `store_login_failed`, without trying again. */
@@ -45,7 +49,7 @@ export class RedisConnection implements AsyncDisposable {
     const address = `${options.host}:${options.port}`;
     let isOpen = false;
     const client = newClient(options, () => isOpen);
-    // Each command fails with the reason; without a listener, the process would end.
+    // What fails says why; without a listener, the process would end.
     client.on('error', () => undefined);
     try {
       await client.connect();
@@ -62,7 +66,8 @@ export class RedisConnection implements AsyncDisposable {
     try {
       return await this.#client.sendCommand<Reply>(command);
     } catch (error) {
-      throw storeError(error, this.#address);
+      const isOffline = error instanceof ClientOfflineError;
+      throw storeError(isOffline ? (this.#lost ?? error) : error, this.#address);
     }
   }
 
