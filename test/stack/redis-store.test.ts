@@ -122,6 +122,10 @@ describe('RedisStore', () => {
     await using store = await openEmpty();
     await store.commit(serve({ op: 'put', key: 'k', value: '1', expiresAtMs: 1 }));
     const add: ServedWrite = { op: 'add', key: 'k', amount: '1' };
+    for (const op of ['setAdd', 'setRemove'] as const) {
+      const write: ServedWrite = { op, key: 'k', member: 'm' };
+      await assert.rejects(store.commit(serve(write)), failure('served_write_refused'));
+    }
     await assert.rejects(store.commit(serve(add)), failure('served_write_refused', { key: 'k' }));
     assert.equal(await store.sweep(1), 1);
     await store.commit(serve(add));
