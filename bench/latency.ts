@@ -147,7 +147,7 @@ class LogWatch {
     if (end <= this.#next) return;
     const loggedMs = nowMs();
     const from = { ...LogWatch.#partition, offset: this.#next };
-    for await (const records of this.#log.read(from, new AbortController().signal)) {
+    for await (const { records, next } of this.#log.read(from, new AbortController().signal)) {
       for (const { value } of records) {
         const { after, source } = JSON.parse(Buffer.from(value ?? []).toString()) as {
           after: { id: number };
@@ -155,7 +155,7 @@ class LogWatch {
         };
         this.#seen.logged(after.id, source.ts_us, loggedMs);
       }
-      this.#next = (records.at(-1)?.offset ?? this.#next) + 1;
+      this.#next = next;
       if (this.#next >= end) return;
     }
   }

@@ -3,6 +3,7 @@ import { readConnectorConfig } from '../src/capture/connector-config.ts';
 import { NativeConnector } from '../src/capture/native-connector.ts';
 import type { ChangeSource } from '../src/ports/change-source.ts';
 import type { EventLog } from '../src/ports/event-log.ts';
+import { readTo } from '../src/ports/read-to.ts';
 import type { LogRecord } from '../src/domain/record-block.ts';
 import type { TemporaryPostgres } from './postgres.ts';
 
@@ -95,14 +96,9 @@ export async function captured(log: EventLog, prefix = 'test_server.'): Promise<
 
 export async function recordsOf(log: EventLog, topic: string, partition = 0): Promise<LogRecord[]> {
   const { start, end } = await log.offsets({ topic, partition });
-  const records: LogRecord[] = [];
-  if (start >= end) return records;
-  const stop = new AbortController();
-  for await (const batch of log.read({ topic, partition, offset: start }, stop.signal)) {
-    records.push(...batch);
-    if ((batch.at(-1)?.offset ?? 0) >= end - 1) stop.abort();
-  }
-  return records;
+  const from = { topic, partition, offset: start };
+  const { signal } = new AbortController();
+  return (await Array.fromAsync(readTo(log, from, end, signal))).flat();
 }
 
 /** Asks again at once until it is so; each question is I/O, so others get their turn. */

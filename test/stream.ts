@@ -6,6 +6,7 @@ import { blocksOf, type LogRecord } from '../src/domain/record-block.ts';
 import type { ProcessorStatus } from '../src/domain/status.ts';
 import type { Clock } from '../src/lib/clock.ts';
 import type { EventLog } from '../src/ports/event-log.ts';
+import { readTo } from '../src/ports/read-to.ts';
 import type { Store } from '../src/ports/store.ts';
 import type { Processor, TaskContext } from '../src/stream/processor.ts';
 import { TaskRunner, type TaskRunnerOptions } from '../src/stream/task-runner.ts';
@@ -79,14 +80,9 @@ export async function contents(
   partition = 0,
 ): Promise<readonly LogRecord[]> {
   const { start, end } = await log.offsets({ topic, partition });
-  const found: LogRecord[] = [];
-  if (start === end) return found;
-  const stop = new AbortController();
-  for await (const records of log.read({ topic, partition, offset: start }, stop.signal)) {
-    found.push(...records);
-    if ((records.at(-1)?.offset ?? 0) + 1 >= end) break;
-  }
-  return found;
+  const from = { topic, partition, offset: start };
+  const { signal } = new AbortController();
+  return (await Array.fromAsync(readTo(log, from, end, signal))).flat();
 }
 
 /** Of each record of a partition: its value. */

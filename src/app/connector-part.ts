@@ -100,7 +100,7 @@ export class ConnectorPart implements Part, AsyncDisposable {
     const { log, config, onChange } = this.#options;
     const topic = { topic: COMMANDS, partition: 0 };
     const { end } = await log.offsets(topic);
-    for await (const records of log.read({ ...topic, offset: end }, signal)) {
+    for await (const { records } of log.read({ ...topic, offset: end }, signal)) {
       for (const { value } of records) {
         if (value === null) continue;
         const command = JSON.parse(Buffer.from(value).toString('utf8')) as Command;

@@ -5,6 +5,7 @@ import { systemClock } from '../lib/clock.ts';
 import { globMatcher, isGlob } from '../lib/glob.ts';
 import { merge } from '../lib/merge.ts';
 import type { EventLog, TopicDeclaration, TopicPartition } from '../ports/event-log.ts';
+import { readTo } from '../ports/read-to.ts';
 import type { ConsumeArguments, ConsumedRecord } from './operations.ts';
 
 /** How soon a new topic is noticed; its records wait for us. */
@@ -116,7 +117,7 @@ async function* readOn(
   { topic, partition, from }: Range,
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
-  for await (const records of log.read({ topic, partition, offset: from }, signal))
+  for await (const { records } of log.read({ topic, partition, offset: from }, signal))
     yield { topic, partition, records };
 }
 
@@ -126,13 +127,9 @@ async function* readToEnd(
   signal: AbortSignal,
 ): AsyncGenerator<Batch> {
   for (const range of ranges) {
-    if (range.from >= range.end) continue;
-    const ended = new AbortController();
-    for await (const batch of readOn(log, range, AbortSignal.any([signal, ended.signal]))) {
-      const records = batch.records.filter(({ offset }) => offset < range.end);
-      if ((batch.records.at(-1)?.offset ?? 0) >= range.end - 1) ended.abort();
-      if (records.length > 0) yield { ...batch, records };
-    }
+    const { topic, partition, from: offset, end } = range;
+    for await (const records of readTo(log, { topic, partition, offset }, end, signal))
+      yield { topic, partition, records };
     if (signal.aborted) return;
   }
 }

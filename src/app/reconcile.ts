@@ -9,6 +9,7 @@ import { TransactionSnapshot } from '../domain/transaction-snapshot.ts';
 import { decodeChange } from '../domain/envelope.ts';
 import { must } from '../lib/must.ts';
 import type { EventLog, TopicPartition } from '../ports/event-log.ts';
+import { readTo } from '../ports/read-to.ts';
 import type { Store } from '../ports/store.ts';
 import { partitionsOfTopic } from './consume.ts';
 import type { OperationContext, RunningParts } from './operation-context.ts';
@@ -275,21 +276,16 @@ async function firstUnseen(
   snapshot: TransactionSnapshot,
   signal: AbortSignal,
 ): Promise<number> {
-  if (from >= end) return from;
-  const ended = new AbortController();
-  const either = AbortSignal.any([signal, ended.signal]);
   const { topic, partition: number } = partition;
-  for await (const records of log.read({ ...partition, offset: from }, either)) {
+  for await (const records of readTo(log, { ...partition, offset: from }, end, signal)) {
     for (const record of records) {
-      if (record.offset >= end) return end;
       const change = changeOf(topic, number, record);
       const xid = change?.op === 'r' ? undefined : change?.source.txId;
       if (xid !== undefined && xid !== null && !snapshot.sees(xid)) return record.offset;
-      if (record.offset === end - 1) return end;
     }
   }
   signal.throwIfAborted();
-  return end;
+  return Math.max(from, end);
 }
 
 /** A record that is no change is a dead letter, wherever the processor rests. */

@@ -80,9 +80,9 @@ export class StatusBoard {
 
   async *#follow(signal: AbortSignal): AsyncGenerator<number> {
     const from = { topic: STATUS, partition: 0, offset: this.#next };
-    for await (const records of this.#log.read(from, signal)) {
-      for (const { key, value, offset } of records) {
-        this.#next = offset + 1;
+    for await (const { records, next } of this.#log.read(from, signal)) {
+      this.#next = next;
+      for (const { key, value } of records) {
         if (key === null || value === null) continue;
         const status = JSON.parse(Buffer.from(value).toString('utf8')) as Status;
         this.#statuses.set(Buffer.from(key).toString('utf8'), status);

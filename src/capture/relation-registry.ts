@@ -1,6 +1,7 @@
 import { MillraceError } from '../domain/errors.ts';
 import type { ChangeSource, Table } from '../ports/change-source.ts';
 import type { EventLog } from '../ports/event-log.ts';
+import { readTo } from '../ports/read-to.ts';
 import type { ChangeEncoder } from './change-encoder.ts';
 import type { ConnectorConfig } from './connector-config.ts';
 import type { RecordBatch } from './record-batch.ts';
@@ -48,11 +49,8 @@ export class RelationRegistry {
     await this.#log.createTopics([{ name: this.#schemasTopic, partitions: 1, cleanup: 'compact' }]);
     const partition = { topic: this.#schemasTopic, partition: 0 };
     const { start, end } = await this.#log.offsets(partition);
-    if (start >= end) return;
-    for await (const records of this.#log.read({ ...partition, offset: start }, signal)) {
+    for await (const records of readTo(this.#log, { ...partition, offset: start }, end, signal))
       for (const { key, value } of records) this.#remember(key, value);
-      if ((records.at(-1)?.offset ?? end) >= end - 1) return;
-    }
   }
 
   /** Makes the encoder ready for changes of this relation. */

@@ -12,6 +12,14 @@ export type TopicDeclaration = Readonly<{
   cleanup: 'delete' | 'compact';
 }>;
 
+/** What a reader is given at once. */
+export type LogBatch = Readonly<{
+  /** In offset order. None where only the position moved on. */
+  records: readonly LogRecord[];
+  /** Where reading goes on: every record before it was yielded. Past the last record's by more than one where offsets have gaps. */
+  next: number;
+}>;
+
 /** Writes as one named producer; what it last did is read back from the log itself. */
 export interface Producer {
   /** The position stored by the last append that had one; undefined before the first. */
@@ -60,18 +68,16 @@ export interface EventLog extends AsyncDisposable {
   positionOf(producer: string): Promise<string | undefined>;
 
   /**
-   * Yields batches of at least one record. Ends, without an error, when `signal` aborts. Keys and
+   * Yields records and how far reading has come, which reaches the end that `offsets` tells even
+   * where no record stands before it. Ends, without an error, when `signal` aborts. Keys and
    * values are views that stay valid and unchanged for as long as the caller holds them.
    *
    * Fails with `offset_out_of_range` when records at or after `from` were removed by retention
    * (compaction is no removal), or `from` lies beyond the end; with `topic_missing`.
    */
-  read(
-    from: TopicPartition & { offset: number },
-    signal: AbortSignal,
-  ): AsyncIterable<readonly LogRecord[]>;
+  read(from: TopicPartition & { offset: number }, signal: AbortSignal): AsyncIterable<LogBatch>;
 
-  /** `start`: the oldest record that may be read; `end`: the offset the next record will have. */
+  /** `start`: the oldest record that may be read; `end`: no record that may be read now is at or after it. */
   offsets(partition: TopicPartition): Promise<Readonly<{ start: number; end: number }>>;
 
   /** The offset of the first record whose timestamp is at or after `timestampMs`, else the end. */

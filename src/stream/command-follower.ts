@@ -14,7 +14,7 @@ export async function* followCommands(
   { topic, offset, processor }: Readonly<{ topic: string; offset: number; processor: string }>,
   signal: AbortSignal,
 ): AsyncGenerator<ProcessorCommand, void, undefined> {
-  for await (const records of log.read({ topic, partition: 0, offset }, signal)) {
+  for await (const { records } of log.read({ topic, partition: 0, offset }, signal)) {
     for (const record of records) {
       const command = decodeCommand(record);
       if (command !== undefined && 'processor' in command && command.processor === processor) {

@@ -199,9 +199,11 @@ export class Task {
     const limit = { records: maxRecords, bytes: maxBytes };
     try {
       const from = { ...this.partition, offset: this.#next };
-      for await (const records of this.#options.log.read(from, until)) {
+      for await (const { records, next } of this.#options.log.read(from, until)) {
         const allowed =
           stopAt === undefined ? records : records.filter(({ offset }) => offset < stopAt);
+        // No record that is wanted stands before it.
+        const passed = stopAt === undefined ? next : Math.min(next, stopAt);
         for (const slice of slicesOf(allowed, this.#options.limits)) {
           if (until.aborted) break;
           const share = { records: slice.length, bytes: bytesOf(slice) };
@@ -209,11 +211,11 @@ export class Task {
           if (until.aborted) break; // a hold was placed meanwhile
           commits.begin();
           await this.#process(slice, signal);
+          if (slice.at(-1) === allowed.at(-1)) this.#next = passed;
           commits.done(share);
         }
         if (until.aborted) break;
-        // Offsets may have gaps: what came tells that nothing lies before the stop any more.
-        if (stopAt !== undefined && allowed.length < records.length) this.#next = stopAt;
+        if (allowed.length === 0) this.#passOver(passed);
         if (stopAt !== undefined && this.#next >= stopAt) break;
       }
     } finally {
@@ -222,6 +224,15 @@ export class Task {
     }
     commits.check();
     this.#offset = this.#next;
+  }
+
+  /** Nothing stands before `offset`: it is stored with the next commit, and is known at once where none is under way. */
+  #passOver(offset: number): void {
+    const isAtRest = this.#offset === this.#next;
+    this.#next = offset;
+    if (!isAtRest) return;
+    this.#offset = offset;
+    this.#options.onProgress();
   }
 
   async #process(records: readonly LogRecord[], signal: AbortSignal): Promise<void> {

@@ -447,9 +447,12 @@ async function take(
 ): Promise<LogRecord[]> {
   const { signal } = new AbortController();
   const records: LogRecord[] = [];
+  let before = offset;
   for await (const batch of log.read({ topic, partition, offset }, signal)) {
-    assert.ok(batch.length > 0, 'a batch has at least one record');
-    records.push(...batch);
+    assert.ok(batch.next > before, 'the position moves on');
+    for (const each of batch.records) assert.ok(each.offset >= before && each.offset < batch.next);
+    before = batch.next;
+    records.push(...batch.records);
     if (records.length >= count) break;
   }
   assert.ok(records.length >= count, 'reading ended early');

@@ -11,7 +11,8 @@ await using log = await LmdbEventLog.open({
 parentPort?.postMessage('reading');
 const stop = new AbortController();
 parentPort?.once('message', () => stop.abort());
-for await (const records of log.read({ topic: 'topic', partition: 0, offset: 0 }, stop.signal)) {
+const from = { topic: 'topic', partition: 0, offset: 0 };
+for await (const { records } of log.read(from, stop.signal)) {
   for (const { value } of records) parentPort?.postMessage(Buffer.from(value ?? []).toString());
 }
 parentPort?.postMessage('ended');

@@ -13,6 +13,7 @@ import { eventLogContract } from '../../../test/contracts/event-log.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { blocksOf, type LogRecord, type RecordBlock } from '../../domain/record-block.ts';
 import { Bell } from '../../lib/bell.ts';
+import { readTo } from '../../ports/read-to.ts';
 import type { EventLog, TopicDeclaration } from '../../ports/event-log.ts';
 import { LmdbEventLog, type LmdbEventLogOptions } from './event-log.ts';
 
@@ -354,14 +355,9 @@ async function segmentsIn(dir: string): Promise<number> {
 /** All records from `offset` to the end. */
 async function all(log: EventLog, topic = 'topic', offset = 0): Promise<LogRecord[]> {
   const { end } = await log.offsets({ topic, partition: 0 });
-  const records: LogRecord[] = [];
   const { signal } = new AbortController();
-  if (offset === end) return records;
-  for await (const batch of log.read({ topic, partition: 0, offset }, signal)) {
-    records.push(...batch);
-    if ((batch.at(-1)?.offset ?? 0) >= end - 1) break;
-  }
-  return records;
+  const from = { topic, partition: 0, offset };
+  return (await Array.fromAsync(readTo(log, from, end, signal))).flat();
 }
 
 async function values(log: EventLog, offset = 0): Promise<string[]> {

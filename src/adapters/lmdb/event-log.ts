@@ -5,6 +5,7 @@ import { GroupMembers } from '../../lib/group-members.ts';
 import type {
   Assignment,
   EventLog,
+  LogBatch,
   Producer,
   TopicDeclaration,
   TopicPartition,
@@ -114,7 +115,7 @@ export class LmdbEventLog implements EventLog {
   async *read(
     from: TopicPartition & { offset: number },
     signal: AbortSignal,
-  ): AsyncGenerator<readonly LogRecord[], void, undefined> {
+  ): AsyncGenerator<LogBatch, void, undefined> {
     const ended = AbortSignal.any([signal, this.#closing.signal]);
     const { cleanup } = this.#topicOf(await this.#segments.follow(), from);
     let next = from.offset;
@@ -134,12 +135,12 @@ export class LmdbEventLog implements EventLog {
         });
       }
       const records = next === end ? [] : this.#recordsFrom(from, next);
-      const last = records.at(-1);
-      if (last === undefined) {
+      if (next === end) {
         await this.#bell.heard(idOf(from), seen, ended);
       } else {
-        next = last.offset + 1;
-        yield records;
+        // Where there is none, the rest was compacted away.
+        next = (records.at(-1)?.offset ?? end - 1) + 1;
+        yield { records, next };
       }
     }
   }

@@ -5,6 +5,7 @@ import { GroupMembers } from '../../lib/group-members.ts';
 import type {
   Assignment,
   EventLog,
+  LogBatch,
   Producer,
   TopicDeclaration,
   TopicPartition,
@@ -59,7 +60,7 @@ export class MemoryEventLog implements EventLog {
   async *read(
     from: TopicPartition & { offset: number },
     signal: AbortSignal,
-  ): AsyncGenerator<readonly LogRecord[], void, undefined> {
+  ): AsyncGenerator<LogBatch, void, undefined> {
     const ended = AbortSignal.any([signal, this.#closed.signal]);
     const records = this.#recordsOf(from);
     if (from.offset > records.length || from.offset < 0) {
@@ -77,7 +78,7 @@ export class MemoryEventLog implements EventLog {
       if (next < records.length) {
         const batch = records.slice(next);
         next = records.length;
-        yield batch;
+        yield { records: batch, next };
       } else {
         await this.#bell.heard(idOf(from), seen, ended);
       }
