@@ -18,8 +18,11 @@ export const OUTPUT = 'totals';
 export const DEAD = 'orders.dead-letters';
 export const COMMANDS = 'commands';
 
-export async function newLog(inputPartitions = 1): Promise<MemoryEventLog> {
-  const log = new MemoryEventLog();
+export async function newLog(
+  inputPartitions = 1,
+  options: ConstructorParameters<typeof MemoryEventLog>[0] = {},
+): Promise<MemoryEventLog> {
+  const log = new MemoryEventLog(options);
   await createTopics(log, inputPartitions);
   return log;
 }

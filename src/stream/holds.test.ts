@@ -40,6 +40,22 @@ describe('Holds', () => {
 });
 
 describe('a held processor', () => {
+  test('reaches an offset before which no record is left, and shows no lag there', async () => {
+    const log = await newLog(1, { markers: true });
+    await using running = start({ log });
+    await append(log, orders(2));
+    await command(log, {
+      do: 'hold',
+      processor: 'orders',
+      hold: 'h',
+      leaseMs: 60_000,
+      at: { [PARTITION]: 3 },
+    });
+    const { tasks } = await running.status(({ hold }) => hold === 'h');
+    assert.deepEqual(tasks[0]?.partitions[0]?.offset, 3);
+    assert.deepEqual(tasks[0]?.partitions[0]?.end, 3);
+  });
+
   test('rests before the offset named, until released', async () => {
     const log = await newLog();
     await using running = start({ log });

@@ -1,7 +1,9 @@
 import { eventLogContract } from '../../../test/contracts/event-log.ts';
 import { MemoryEventLog } from './event-log.ts';
 
-eventLogContract('MemoryEventLog', async () => {
-  const log = new MemoryEventLog();
-  return { log, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
-});
+for (const markers of [false, true]) {
+  eventLogContract(`MemoryEventLog${markers ? ' with markers' : ''}`, async () => {
+    const log = new MemoryEventLog({ markers });
+    return { log, [Symbol.asyncDispose]: () => log[Symbol.asyncDispose]() };
+  });
+}

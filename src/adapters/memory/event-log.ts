@@ -13,14 +13,22 @@ import type {
 
 type ProducerState = { epoch: number; position: string | undefined };
 
-/** The event log for tests: everything in memory, nothing removed, gone with the object. */
+/**
+ * The event log for tests: everything in memory, nothing removed, gone with the object. With
+ * `markers`, each append takes one offset more than it has records in each partition, as Kafka's transactions do.
+ */
 export class MemoryEventLog implements EventLog {
   readonly #bell = new Bell();
   readonly #groups = new GroupMembers();
   readonly #topics = new Map<string, TopicDeclaration>();
-  readonly #records = new Map<string, LogRecord[]>();
+  readonly #records = new Map<string, (LogRecord | undefined)[]>();
+  readonly #markers: boolean;
   readonly #producers = new Map<string, ProducerState>();
   readonly #closed = new AbortController();
+
+  constructor({ markers = false } = {}) {
+    this.#markers = markers;
+  }
 
   async createTopics(declarations: readonly TopicDeclaration[]): Promise<void> {
     for (const { name, partitions } of declarations) {
@@ -76,7 +84,7 @@ export class MemoryEventLog implements EventLog {
     while (!ended.aborted) {
       const seen = this.#bell.count(idOf(from));
       if (next < records.length) {
-        const batch = records.slice(next);
+        const batch = records.slice(next).filter((record) => record !== undefined);
         next = records.length;
         yield { records: batch, next };
       } else {
@@ -91,7 +99,9 @@ export class MemoryEventLog implements EventLog {
 
   async offsetAt(partition: TopicPartition, timestampMs: number): Promise<number> {
     const records = this.#recordsOf(partition);
-    const index = records.findIndex((record) => record.timestampMs >= timestampMs);
+    const index = records.findIndex(
+      (record) => record !== undefined && record.timestampMs >= timestampMs,
+    );
     return index < 0 ? records.length : index;
   }
 
@@ -125,11 +135,12 @@ export class MemoryEventLog implements EventLog {
     for (const { block, records } of targets) {
       for (const record of decodeBlock(Buffer.from(block.bytes), records.length))
         records.push(record);
+      if (this.#markers) records.push(undefined);
     }
     for (const block of blocks) this.#bell.ring(idOf(block));
   }
 
-  #recordsOf(partition: TopicPartition): LogRecord[] {
+  #recordsOf(partition: TopicPartition): (LogRecord | undefined)[] {
     const records = this.#records.get(idOf(partition));
     if (records === undefined) {
       throw new MillraceError('topic_missing', {
