@@ -52,9 +52,9 @@ async function* answerFromFiles<Name extends OperationName>(
   if (!existsSync(join(dataDir, FORMAT_FILE)))
     throw new MillraceError('not_running', { dir: dataDir, found: 'no data there' });
   using _held = await DataDirectory.open(dataDir, name);
-  const { retention } = readConfig({});
-  await using log = await openLog({ dataDir, wake: Bell.memory(), retention });
-  await using store = await openStore(dataDir);
+  const places = readConfig({}, { dataDir });
+  await using log = await openLog(places, Bell.memory());
+  await using store = await openStore(places);
   const statuses = new StatusBoard(log);
   await statuses.load();
   const context: OperationContext = {

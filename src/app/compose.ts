@@ -19,21 +19,23 @@ export type Part = Readonly<{
   status?(): Status | Promise<Status>;
 }>;
 
-/** The log of a data directory, which the caller holds; threads of one process share `wake`. */
-export function openLog({
-  dataDir,
-  wake,
-  retention,
-}: Readonly<{
-  dataDir: string;
-  wake: SharedArrayBuffer;
-  retention: Config['retention'];
-}>): Promise<LmdbEventLog> {
+/** What it takes to find log and store. */
+export type DataPlaces = Pick<Config, 'dataDir' | 'log' | 'store' | 'retention'>;
+
+/** Embedded, the caller holds the data directory; threads of one process share `wake`. */
+export async function openLog(
+  { dataDir, retention }: DataPlaces,
+  wake: SharedArrayBuffer,
+): Promise<EventLog> {
   return LmdbEventLog.open({ dir: placesIn(dataDir).log, wake, retention });
 }
 
-export function openStore(dataDir: string): Promise<LmdbStore> {
-  return LmdbStore.open({ dir: placesIn(dataDir).store });
+/** Embedded, the caller holds the data directory. */
+export async function openStore({ dataDir, store }: DataPlaces): Promise<Store> {
+  if (store.kind === 'embedded') return LmdbStore.open({ dir: placesIn(dataDir).store });
+  // Only who has such a server pays for its client.
+  const { RedisStore } = await import('../adapters/redis/store.ts');
+  return RedisStore.open(store);
 }
 
 /** All topics that must be there before any part starts: ours, and those that processors read. */

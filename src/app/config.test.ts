@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { MillraceError } from '../domain/errors.ts';
-import { readConfig, readEnvironment } from './config.ts';
+import { readConfig } from './config.ts';
+import { readEnvironment } from './environment.ts';
 
 const problemsOf = (environment: Record<string, string>): readonly string[] => {
   try {
@@ -23,6 +24,9 @@ describe('readConfig', () => {
     assert.deepEqual(config, {
       dataDir: resolve('.millrace'),
       source: { kind: 'embedded', database: 'source_db', user: 'postgres' },
+      log: { kind: 'embedded' },
+      store: { kind: 'embedded' },
+      connector: { kind: 'native' },
       retention: { ms: 168 * 3_600_000, bytes: 2_147_483_648 },
       generator: { recordsPerBatch: 100, intervalMs: 10_000 },
       stream: { bufferRecords: 1000 },
@@ -62,13 +66,45 @@ describe('readConfig', () => {
       }),
       [
         'POSTGRES_PORT: found "5432x", expected a whole number from 1 to 65535',
+        'KAFKA_BROKER: found "localhost:9092", expected unset: in this version the event log is the embedded one',
         'MOCK_DATA_RECORDS_PER_BATCH: found "0", expected a whole number from 1 to 1000000',
         'MOCK_DATA_INTERVAL_SECONDS: found "ten", expected a number from 0.001 to 86400',
         'LOG_LEVEL: found "loud", expected one of trace, debug, info, warn, error, fatal, silent',
-        'KAFKA_BROKER: found "localhost:9092", expected unset: in this version the event log is the embedded one',
-        'MILLRACE_RETENTION: no such variable, expected one of MILLRACE_DATA_DIR, MILLRACE_LOG_RETENTION_BYTES, MILLRACE_LOG_RETENTION_HOURS',
+        'MILLRACE_RETENTION: no such variable, expected one of MILLRACE_CONNECT_URL, MILLRACE_DATA_DIR, MILLRACE_LOG_RETENTION_BYTES, MILLRACE_LOG_RETENTION_HOURS',
       ],
     );
+  });
+
+  test('REDIS_HOST alone switches to a Redis server', () => {
+    assert.deepEqual(readConfig({ REDIS_HOST: 'cache' }).store, {
+      kind: 'redis',
+      host: 'cache',
+      port: 6379,
+    });
+    const { store } = readConfig({
+      REDIS_HOST: 'cache',
+      REDIS_PORT: '6380',
+      REDIS_USERNAME: 'shop',
+      REDIS_PASSWORD: 'secret',
+      REDIS_TLS: 'true',
+    });
+    assert.deepEqual(store, {
+      kind: 'redis',
+      host: 'cache',
+      port: 6380,
+      username: 'shop',
+      password: 'secret',
+      tls: {},
+    });
+  });
+
+  test('Debezium needs brokers, and the address of Kafka Connect without a password in it', () => {
+    assert.deepEqual(problemsOf({ MILLRACE_CONNECT_URL: 'http://localhost:8083' }), [
+      'KAFKA_BROKER: not set, expected the brokers that MILLRACE_CONNECT_URL captures into',
+    ]);
+    const [problem = ''] = problemsOf({ MILLRACE_CONNECT_URL: 'http://me:secret@localhost:8083' });
+    assert.match(problem, /^MILLRACE_CONNECT_URL: .*without user and password$/);
+    assert.ok(!problem.includes('secret'));
   });
 
   test('never repeats a password in a problem', () => {

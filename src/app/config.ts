@@ -1,14 +1,14 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { parseEnv } from 'node:util';
+import { resolve } from 'node:path';
+import { type KafkaAddress, SASL_MECHANISMS } from '../adapters/kafka/address.ts';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
+import type { RedisAddress } from '../adapters/redis/connection.ts';
 import { MillraceError } from '../domain/errors.ts';
-
-export type Environment = Readonly<Record<string, string | undefined>>;
+import { type Environment, VariableReader } from './environment.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const;
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 
 /** All that the environment decides, checked. A part is given what concerns it, never the whole. */
@@ -17,24 +17,15 @@ export type Config = Readonly<{
   source:
     | Readonly<{ kind: 'embedded'; database: string; user: string }>
     | Readonly<{ kind: 'server'; server: ConnectionFacts }>;
+  log: Readonly<{ kind: 'embedded' }> | (Readonly<{ kind: 'kafka' }> & KafkaAddress);
+  store: Readonly<{ kind: 'embedded' }> | (Readonly<{ kind: 'redis' }> & RedisAddress);
+  /** Debezium: by Kafka Connect's REST API at this address. */
+  connector: Readonly<{ kind: 'native' }> | Readonly<{ kind: 'debezium'; url: string }>;
   retention: Readonly<{ ms: number; bytes: number }>;
   generator: Readonly<{ recordsPerBatch: number; intervalMs: number }>;
   stream: Readonly<{ bufferRecords: number }>;
   logLevel: LogLevel;
 }>;
-
-/**
- * The process's environment over the `.env` file of the folder it was started in. Nothing below
- * app/ sees `process.env`.
- */
-export function readEnvironment(cwd: string, own: Environment): Environment {
-  try {
-    return { ...parseEnv(readFileSync(join(cwd, '.env'), 'utf8')), ...own };
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return own;
-    throw new MillraceError('config_invalid', { problems: [`.env: ${String(error)}`] }, error);
-  }
-}
 
 /**
  * Reads the environment into one object. Throws `config_invalid`, whose fact `problems` lists
@@ -50,6 +41,9 @@ export function readConfig(
   const config: Config = {
     dataDir: resolve(overrides.dataDir ?? dataDir ?? '.millrace'),
     source: readSource(read),
+    log: readLog(read),
+    store: readStore(read),
+    connector: readConnectorEngine(read),
     retention: {
       ms: read.number('MILLRACE_LOG_RETENTION_HOURS', 168, { min: 0.01, max: 876_000 }) * 3_600_000,
       bytes: read.integer('MILLRACE_LOG_RETENTION_BYTES', 2 * 1024 ** 3, { min: 1024 ** 2 }),
@@ -63,7 +57,10 @@ export function readConfig(
     },
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
   };
-  refuseServersOfLaterVersions(read);
+  if (config.connector.kind === 'debezium' && config.log.kind === 'embedded')
+    read.problems.push(
+      'KAFKA_BROKER: not set, expected the brokers that MILLRACE_CONNECT_URL captures into',
+    );
   read.refuseUnknown('MILLRACE_');
   if (read.problems.length > 0)
     throw new MillraceError('config_invalid', { problems: read.problems });
@@ -77,13 +74,11 @@ function readSource(read: VariableReader): Config['source'] {
   const user = read.text('POSTGRES_USER') ?? 'postgres';
   const password = read.text('POSTGRES_PASSWORD') ?? '';
   const sslmode = read.oneOf('POSTGRES_SSLMODE', SSL_MODES, 'prefer');
-  const sslrootcert = read.text('POSTGRES_SSL_CA');
+  const sslrootcert = read.file('POSTGRES_SSL_CA');
   if (sslrootcert === undefined && sslmode.startsWith('verify'))
     read.problems.push(
       `POSTGRES_SSL_CA: not set, expected the file of the certificate authority, as POSTGRES_SSLMODE is ${sslmode}`,
     );
-  if (sslrootcert !== undefined && !existsSync(sslrootcert))
-    read.problems.push(`POSTGRES_SSL_CA: found "${sslrootcert}", expected a file that exists`);
   if (host === undefined) return { kind: 'embedded', database, user };
   const server = { host, port, database, user, password, sslmode };
   return {
@@ -92,79 +87,64 @@ function readSource(read: VariableReader): Config['source'] {
   };
 }
 
-/** Silence here would leave a user believing that their data is in Kafka. */
-function refuseServersOfLaterVersions(read: VariableReader): void {
-  for (const [name, what] of [
-    ['KAFKA_BROKER', 'the event log is the embedded one'],
-    ['REDIS_HOST', 'the store is the embedded one'],
-  ] as const) {
-    const found = read.text(name);
-    if (found !== undefined)
-      read.problems.push(`${name}: found "${found}", expected unset: in this version ${what}`);
-  }
+function readLog(read: VariableReader): Config['log'] {
+  const brokers = read
+    .text('KAFKA_BROKER')
+    ?.split(',')
+    .map((each) => each.trim());
+  const protocol = read.oneOf('KAFKA_SECURITY_PROTOCOL', SECURITY_PROTOCOLS, 'PLAINTEXT');
+  const mechanism = read.oneOf('KAFKA_SASL_MECHANISM', SASL_MECHANISMS, 'PLAIN');
+  const username = read.text('KAFKA_SASL_USERNAME');
+  const password = read.text('KAFKA_SASL_PASSWORD');
+  const caFile = read.file('KAFKA_SSL_CA');
+  if (brokers === undefined) return { kind: 'embedded' };
+  read.refuse(
+    'KAFKA_BROKER',
+    brokers.join(),
+    'unset: in this version the event log is the embedded one',
+  );
+  for (const broker of brokers)
+    if (!/^[^\s:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/.test(broker))
+      read.refuse('KAFKA_BROKER', broker, 'host:port, or several separated by commas');
+  const isSasl = protocol.startsWith('SASL_');
+  for (const [name, value] of Object.entries({
+    KAFKA_SASL_USERNAME: username,
+    KAFKA_SASL_PASSWORD: password,
+  }))
+    if (isSasl && value === undefined)
+      read.problems.push(`${name}: not set, expected as KAFKA_SECURITY_PROTOCOL is ${protocol}`);
+  return {
+    kind: 'kafka',
+    brokers,
+    ...(protocol.endsWith('SSL') && { tls: caFile === undefined ? {} : { caFile } }),
+    ...(isSasl && { sasl: { mechanism, username: username ?? '', password: password ?? '' } }),
+  };
 }
 
-/** Takes variables from an environment, and keeps account of what is wrong with them. */
-class VariableReader {
-  readonly problems: string[] = [];
-  readonly #environment: Environment;
-  readonly #known = new Set<string>();
+function readStore(read: VariableReader): Config['store'] {
+  const host = read.text('REDIS_HOST');
+  const port = read.integer('REDIS_PORT', 6379, { min: 1, max: 65_535 });
+  const username = read.text('REDIS_USERNAME');
+  const password = read.text('REDIS_PASSWORD');
+  const isTls = read.oneOf('REDIS_TLS', ['true', 'false'], 'false') === 'true';
+  const caFile = read.file('REDIS_SSL_CA');
+  if (host === undefined) return { kind: 'embedded' };
+  return {
+    kind: 'redis',
+    host,
+    port,
+    ...(username !== undefined && { username }),
+    ...(password !== undefined && { password }),
+    ...(isTls && { tls: caFile === undefined ? {} : { caFile } }),
+  };
+}
 
-  constructor(environment: Environment) {
-    this.#environment = environment;
-  }
-
-  text(name: string): string | undefined {
-    this.#known.add(name);
-    const value = this.#environment[name]?.trim();
-    return value === '' ? undefined : value;
-  }
-
-  number(name: string, fallback: number, { min = 0, max = Infinity } = {}): number {
-    return this.#numeric(name, fallback, 'a number', { min, max }, Number.isFinite);
-  }
-
-  integer(name: string, fallback: number, { min = 0, max = Number.MAX_SAFE_INTEGER } = {}): number {
-    return this.#numeric(name, fallback, 'a whole number', { min, max }, Number.isSafeInteger);
-  }
-
-  oneOf<const Value extends string>(
-    name: string,
-    values: readonly Value[],
-    fallback: Value,
-  ): Value {
-    const found = this.text(name);
-    if (found === undefined) return fallback;
-    const value = values.find((each) => each === found.toLowerCase());
-    if (value === undefined) this.#refuse(name, found, `one of ${values.join(', ')}`);
-    return value ?? fallback;
-  }
-
-  refuseUnknown(prefix: string): void {
-    const known = [...this.#known].filter((name) => name.startsWith(prefix)).toSorted();
-    for (const name of Object.keys(this.#environment).toSorted()) {
-      if (name.startsWith(prefix) && !this.#known.has(name))
-        this.problems.push(`${name}: no such variable, expected one of ${known.join(', ')}`);
-    }
-  }
-
-  #numeric(
-    name: string,
-    fallback: number,
-    what: string,
-    { min, max }: { min: number; max: number },
-    isFit: (value: number) => boolean,
-  ): number {
-    const found = this.text(name);
-    if (found === undefined) return fallback;
-    const value = Number(found);
-    if (isFit(value) && value >= min && value <= max) return value;
-    const bounds = max < Number.MAX_SAFE_INTEGER ? `from ${min} to ${max}` : `of at least ${min}`;
-    this.#refuse(name, found, `${what} ${bounds}`);
-    return fallback;
-  }
-
-  #refuse(name: string, found: string, expected: string): void {
-    this.problems.push(`${name}: found "${found}", expected ${expected}`);
-  }
+function readConnectorEngine(read: VariableReader): Config['connector'] {
+  const url = read.text('MILLRACE_CONNECT_URL');
+  if (url === undefined) return { kind: 'native' };
+  if (/@/.test(url))
+    read.refuse('MILLRACE_CONNECT_URL', '…@…', 'an address without user and password');
+  else if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
+    read.refuse('MILLRACE_CONNECT_URL', url, 'an address such as http://localhost:8083');
+  return { kind: 'debezium', url };
 }

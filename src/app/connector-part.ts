@@ -34,6 +34,7 @@ export class ConnectorPart implements Part, AsyncDisposable {
   readonly #options: ConnectorPartOptions;
   #source: PostgresSource | undefined;
   #connector: NativeConnector | undefined;
+  readonly #made = Promise.withResolvers<NativeConnector>();
   #isPaused = false;
   #failure: unknown;
   #seen: ConnectorState | undefined;
@@ -92,6 +93,7 @@ export class ConnectorPart implements Part, AsyncDisposable {
         clock: Date.now,
       });
       if (this.#isPaused) this.#connector.pause();
+      this.#made.resolve(this.#connector);
     }
     return this.#connector;
   }
@@ -105,11 +107,21 @@ export class ConnectorPart implements Part, AsyncDisposable {
         if (value === null) continue;
         const command = JSON.parse(Buffer.from(value).toString('utf8')) as Command;
         if (!('connector' in command) || command.connector !== config.name) continue;
+        if (command.do === 'copy') {
+          void this.#copy(command.topics);
+          continue;
+        }
         this.#isPaused = command.do === 'pause';
         if (this.#isPaused) this.#connector?.pause();
         else this.#connector?.resume();
         onChange();
       }
     }
+  }
+
+  async #copy(topics: readonly string[]): Promise<void> {
+    const connector = await this.#made.promise;
+    await connector.copy(topics).catch(() => undefined); // why not shows in the status
+    this.#options.onChange();
   }
 }

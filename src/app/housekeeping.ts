@@ -1,12 +1,12 @@
-import type { LmdbEventLog } from '../adapters/lmdb/event-log.ts';
 import { systemClock } from '../lib/clock.ts';
+import type { EventLog } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
 import type { Part } from './compose.ts';
 
 const EVERY_MS = 30_000;
 
 /** Removes what nobody can read any more: records past their retention, keys past their expiry. */
-export function housekeeping(log: LmdbEventLog, store: Store): Part {
+export function housekeeping(log: EventLog, store: Store): Part {
   return {
     name: 'housekeeping',
     async run(signal) {

@@ -3,7 +3,8 @@ import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { readConnectorConfig, type ConnectorConfig } from '../capture/connector-config.ts';
 import { MillraceError } from '../domain/errors.ts';
-import type { Config, Environment } from './config.ts';
+import type { Config } from './config.ts';
+import type { Environment } from './environment.ts';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import type { Pipeline } from './pipeline.ts';
 

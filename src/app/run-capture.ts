@@ -36,14 +36,15 @@ export async function runCapture(
 ): Promise<void> {
   const startedAtMs = Date.now();
   const { env, connectorFile, untilIdleMs } = options;
-  const { dataDir, source, retention, logLevel } = readConfig(env, { dataDir: options.dataDir });
+  const places = readConfig(env, { dataDir: options.dataDir });
+  const { dataDir, source, logLevel } = places;
   const server = source.kind === 'server' ? source.server : undefined;
   const config = readConnector(connectorFile, env, server);
   const connection = connectionOf(config, source);
   await using stack = new AsyncDisposableStack();
   stack.use(await DataDirectory.open(dataDir, 'capture'));
   const { logger } = stack.use(openLogger(dataDir, logLevel));
-  const log = stack.use(await openLog({ dataDir, wake: Bell.memory(), retention }));
+  const log = stack.use(await openLog(places, Bell.memory()));
   await log.createTopics(declaredTopics([]));
   const known = (await log.topics()).map(({ name, partitions }) => [name, partitions] as const);
   const part = stack.use(

@@ -1,7 +1,8 @@
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { MillraceError } from '../domain/errors.ts';
 import { callOperation } from './call.ts';
-import { readConfig, type Environment } from './config.ts';
+import { readConfig } from './config.ts';
+import type { Environment } from './environment.ts';
 import type { SourceAddress } from './operations.ts';
 
 /**

@@ -3,7 +3,8 @@ import { checkSource as checkServer, type Check } from '../adapters/postgres/doc
 import type { ConnectorConfig } from '../capture/connector-config.ts';
 import { MillraceError } from '../domain/errors.ts';
 import { connectionOf } from './compose.ts';
-import { readConfig, type Environment } from './config.ts';
+import { readConfig } from './config.ts';
+import type { Environment } from './environment.ts';
 import { embeddedServer } from './generate.ts';
 import { connectorFileOf, loadPipeline, readConnector } from './load-pipeline.ts';
 

@@ -6,49 +6,70 @@ import type {
 } from '../domain/status.ts';
 import { Wakeup } from '../lib/wakeup.ts';
 import type { EventLog } from '../ports/event-log.ts';
+import type { WorkerFacts } from './operations.ts';
+import { ToldStatuses } from './told-statuses.ts';
 import { STATUS } from './topics.ts';
 
 /** More than parts tell between two looks; all that was ever told may be a million records. */
 const LATEST_RECORDS = 2000;
+/** Whoever lives has told of itself in this time, however many there are. */
+const LATEST_MS = 60_000;
+/** What was not said shows only by the clock. */
+const LOOK_EVERY_MS = 1000;
 
 /** What all parts told of themselves last, from the status topic. */
 export class StatusBoard {
   readonly #log: EventLog;
-  readonly #statuses = new Map<string, Status>();
+  readonly #clock: () => number;
+  readonly #told: ToldStatuses;
   readonly #waiters = new Set<Wakeup>();
   #next = 0;
 
-  constructor(log: EventLog) {
+  constructor(log: EventLog, clock: () => number = Date.now) {
     this.#log = log;
+    this.#clock = clock;
+    this.#told = new ToldStatuses(clock);
   }
 
   get connector(): ConnectorStatus | undefined {
-    return this.#statuses.get('connector') as ConnectorStatus | undefined;
+    return this.#told.connector;
   }
 
   get generator(): GeneratorStatus | undefined {
-    return this.#statuses.get('generator') as GeneratorStatus | undefined;
+    return this.#told.generator;
   }
 
   get processors(): readonly ProcessorStatus[] {
-    return [...this.#statuses.values()]
-      .filter((status) => status.component.startsWith('processor:'))
-      .map((status) => status as ProcessorStatus)
-      .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+    return this.#told.processors;
   }
 
   processor(name: string): ProcessorStatus | undefined {
-    return this.#statuses.get(`processor:${name}`) as ProcessorStatus | undefined;
+    return this.#told.processor(name);
+  }
+
+  /** What runs in processes of their own; empty where one process runs everything. */
+  get workers(): readonly WorkerFacts[] {
+    return this.#told.workers;
+  }
+
+  /** Of `connector`, or a processor, as its workers tell it. */
+  rateOf(component: Status['component']): number {
+    return this.#told.rateOf(component);
   }
 
   /** Takes in what was told before now; in a new log that is nothing. */
   async load(): Promise<void> {
     if (!(await this.#log.topics()).some(({ name }) => name === STATUS)) return;
-    const { start, end } = await this.#log.offsets({ topic: STATUS, partition: 0 });
-    this.#next = Math.max(start, end - LATEST_RECORDS);
+    const topic = { topic: STATUS, partition: 0 };
+    const { start, end } = await this.#log.offsets(topic);
+    const lately = await this.#log.offsetAt(topic, this.#clock() - LATEST_MS);
+    this.#next = Math.max(start, Math.min(lately, end - LATEST_RECORDS));
     if (this.#next >= end) return;
     const loaded = new AbortController();
-    for await (const next of this.#follow(loaded.signal)) if (next >= end) loaded.abort();
+    // An old status must not make its worker live, nor one that is told by a fast clock make it live long.
+    const heardAt = (timestampMs: number): number => Math.min(timestampMs, this.#clock());
+    for await (const next of this.#follow(heardAt, loaded.signal))
+      if (next >= end) loaded.abort();
   }
 
   /** Leaves out what was told before now, by parts that are gone. */
@@ -58,7 +79,7 @@ export class StatusBoard {
 
   /** Keeps up with the topic until `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
-    for await (const _next of this.#follow(signal))
+    for await (const _next of this.#follow(this.#clock, signal))
       for (const waiter of this.#waiters) waiter.raise();
   }
 
@@ -66,6 +87,7 @@ export class StatusBoard {
   async until<T>(find: () => T | undefined, signal: AbortSignal): Promise<T> {
     const changed = new Wakeup();
     this.#waiters.add(changed);
+    const looking = setInterval(() => changed.raise(), LOOK_EVERY_MS);
     try {
       for (;;) {
         signal.throwIfAborted();
@@ -74,18 +96,27 @@ export class StatusBoard {
         await changed.wait(signal);
       }
     } finally {
+      clearInterval(looking);
       this.#waiters.delete(changed);
     }
   }
 
-  async *#follow(signal: AbortSignal): AsyncGenerator<number> {
+  async *#follow(
+    heardAt: (timestampMs: number) => number,
+    signal: AbortSignal,
+  ): AsyncGenerator<number> {
     const from = { topic: STATUS, partition: 0, offset: this.#next };
     for await (const { records, next } of this.#log.read(from, signal)) {
       this.#next = next;
-      for (const { key, value } of records) {
-        if (key === null || value === null) continue;
-        const status = JSON.parse(Buffer.from(value).toString('utf8')) as Status;
-        this.#statuses.set(Buffer.from(key).toString('utf8'), status);
+      for (const { key, value, offset, timestampMs } of records) {
+        if (key === null) continue;
+        const name = Buffer.from(key).toString('utf8');
+        if (value === null) {
+          this.#told.leave(name);
+        } else {
+          const status = JSON.parse(Buffer.from(value).toString('utf8')) as Status;
+          this.#told.tell(name, status, { offset, heardMs: heardAt(timestampMs) });
+        }
       }
       yield this.#next;
     }

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { blocksOf } from '../domain/record-block.ts';
+import { type Addressed, blocksOf } from '../domain/record-block.ts';
 import type { Status } from '../domain/status.ts';
 import { Wakeup } from '../lib/wakeup.ts';
 import type { EventLog } from '../ports/event-log.ts';
@@ -9,20 +9,28 @@ import { STATUS } from './topics.ts';
 const EVERY_MS = 1000;
 /** Between two publications, however often something changes. */
 const AT_LEAST_MS = 25;
+/** A worker that has nothing new to tell says that it lives: five seconds after the last time at most. */
+const SIGN_OF_LIFE_MS = 5000 - EVERY_MS;
 
-/** Writes the statuses of this thread's parts to the log: those that have changed, once a second, or soon after `changed`. */
+/**
+ * Writes the statuses of this thread's parts to the log: those that have changed, once a second, or
+ * soon after `changed`. With a worker's id it is one of several publishers of the same parts: each
+ * tells of itself every five seconds at least, and takes its statuses away at its end.
+ */
 export class StatusPublisher implements Part {
   readonly name: string;
   readonly #log: EventLog;
   readonly #parts: readonly Part[];
-  readonly #told = new Map<string, string>();
+  readonly #worker: string | undefined;
+  readonly #told = new Map<string, Readonly<{ text: string; atMs: number }>>();
   readonly #wakeup = new Wakeup();
 
-  /** `role` names the producer; one publisher of a role lives at a time. */
-  constructor(role: string, log: EventLog, parts: readonly Part[]) {
-    this.name = `status of ${role}`;
+  /** `role`, with the worker, names the producer; one publisher of a name lives at a time. */
+  constructor(role: string, log: EventLog, parts: readonly Part[], worker?: string) {
+    this.name = `status of ${worker === undefined ? role : `${role}@${worker}`}`;
     this.#log = log;
     this.#parts = parts;
+    this.#worker = worker;
   }
 
   readonly changed = (): void => this.#wakeup.raise();
@@ -34,6 +42,7 @@ export class StatusPublisher implements Part {
       for (;;) {
         const isLast = signal.aborted;
         const news = await this.#news();
+        if (isLast) news.push(...this.#farewell());
         if (news.length > 0) await producer.append(blocksOf(news));
         if (isLast) return;
         await this.#pause(signal);
@@ -43,28 +52,36 @@ export class StatusPublisher implements Part {
     }
   }
 
-  async #news() {
+  async #news(): Promise<Addressed[]> {
     const statuses = await Promise.all(this.#parts.map(async (part) => part.status?.()));
     return statuses
       .filter((status) => status !== undefined)
       .filter((status) => this.#isNews(status))
-      .map((status) => ({
-        topic: STATUS,
-        partition: 0,
-        record: {
-          timestampMs: status.atMs,
-          key: Buffer.from(status.component),
-          value: Buffer.from(JSON.stringify(status)),
-          headers: [],
-        },
-      }));
+      .map((status) => {
+        const own = this.#worker === undefined ? status : { ...status, worker: this.#worker };
+        return recordOf(this.#keyOf(status), status.atMs, Buffer.from(JSON.stringify(own)));
+      });
+  }
+
+  /** Counts and problems of a worker that ended are of interest no more, but that it ended is. */
+  #farewell(): Addressed[] {
+    if (this.#worker === undefined) return [];
+    return [...this.#told].map(([key, { atMs }]) => recordOf(key, atMs, null));
   }
 
   #isNews(status: Status): boolean {
+    const key = this.#keyOf(status);
     const text = JSON.stringify({ ...status, atMs: 0 });
-    const isNews = this.#told.get(status.component) !== text;
-    this.#told.set(status.component, text);
-    return isNews;
+    const last = this.#told.get(key);
+    const isSilent =
+      this.#worker !== undefined && status.atMs - (last?.atMs ?? 0) >= SIGN_OF_LIFE_MS;
+    if (last?.text === text && !isSilent) return false;
+    this.#told.set(key, { text, atMs: status.atMs });
+    return true;
+  }
+
+  #keyOf({ component }: Status): string {
+    return this.#worker === undefined ? component : `${component}@${this.#worker}`;
   }
 
   async #pause(signal: AbortSignal): Promise<void> {
@@ -73,4 +90,9 @@ export class StatusPublisher implements Part {
     await wait(AT_LEAST_MS, undefined, { signal }).catch(() => undefined);
     await this.#wakeup.wait(until);
   }
+}
+
+function recordOf(key: string, timestampMs: number, value: Buffer | null): Addressed {
+  const record = { timestampMs, key: Buffer.from(key), value, headers: [] };
+  return { topic: STATUS, partition: 0, record };
 }

@@ -1,6 +1,4 @@
 import { randomInt } from 'node:crypto';
-import type { LmdbEventLog } from '../adapters/lmdb/event-log.ts';
-import type { LmdbStore } from '../adapters/lmdb/store.ts';
 import { query } from '../adapters/postgres/client.ts';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { PostgresSource } from '../adapters/postgres/source.ts';
@@ -8,6 +6,8 @@ import type { ConnectorConfig } from '../capture/connector-config.ts';
 import { MillraceError } from '../domain/errors.ts';
 import type { ConnectorStatus } from '../domain/status.ts';
 import { Bell } from '../lib/bell.ts';
+import type { EventLog } from '../ports/event-log.ts';
+import type { Store } from '../ports/store.ts';
 import { answerOperation } from './answer.ts';
 import { CommandSender } from './command-sender.ts';
 import { connectionOf, openLog, openStore, topicsOf, type Part } from './compose.ts';
@@ -122,9 +122,8 @@ async function up(
     ticker(statuses, rates, failures, onEvent),
   ]);
   const task: Omit<WorkerTask, 'role' | 'gate'> = {
-    dataDir,
     pipelineDir: options.pipelineDir,
-    retention: config.retention,
+    places: config,
     stream: config.stream,
     wake,
     environment: options.env,
@@ -195,18 +194,19 @@ function hasCopied(connector: ConnectorStatus | undefined): true | undefined {
 /** Server, log and store at once; they take the time of the slowest. */
 async function openParts(
   stack: AsyncDisposableStack,
-  { dataDir, source, retention }: Config,
+  config: Config,
   wake: SharedArrayBuffer,
   onEvent: (event: UpEvent) => void,
   signal: AbortSignal,
-): Promise<{ embedded: EmbeddedServer | undefined; log: LmdbEventLog; store: LmdbStore }> {
+): Promise<{ embedded: EmbeddedServer | undefined; log: EventLog; store: Store }> {
+  const { dataDir, source } = config;
   if (source.kind === 'embedded') onEvent({ kind: 'starting', part: 'PostgreSQL' });
   const results = await Promise.allSettled([
     source.kind === 'embedded'
       ? EmbeddedServer.start(dataDir, source, signal)
       : Promise.resolve(undefined),
-    openLog({ dataDir, wake, retention }),
-    openStore(dataDir),
+    openLog(config, wake),
+    openStore(config),
   ] as const);
   for (const result of results)
     if (result.status === 'fulfilled' && result.value !== undefined) stack.use(result.value);

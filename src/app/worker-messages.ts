@@ -1,14 +1,16 @@
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import type { Supervised } from '../lib/supervise.ts';
-import type { Config, Environment } from './config.ts';
+import type { DataPlaces } from './compose.ts';
+import type { Config } from './config.ts';
+import type { Environment } from './environment.ts';
 import { failureOf, type Failure } from './failure.ts';
 
 /** What a worker thread is given. */
 export type WorkerTask = Readonly<{
   role: 'capture' | 'stream';
-  dataDir: string;
   pipelineDir: string;
-  retention: Config['retention'];
+  /** Where log and store are. */
+  places: DataPlaces;
   stream: Config['stream'];
   wake: SharedArrayBuffer;
   /** `gateMemory()`, of this thread alone. */

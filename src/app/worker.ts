@@ -27,11 +27,11 @@ try {
 async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
   useGate(task.gate);
   const pipeline = await loadPipeline(task.pipelineDir);
-  await using log = await openLog(task);
+  await using log = await openLog(task.places, task.wake);
   const onState = (part: string, state: Parameters<typeof partStateOf>[0]): void =>
     tell({ kind: 'part', part, state: partStateOf(state) });
   if (task.role === 'stream') {
-    await using store = await openStore(task.dataDir);
+    await using store = await openStore(task.places);
     const parts = composeProcessors(pipeline, { log, store }, task.stream, () =>
       publisher.changed(),
     );

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { readConfig, type Environment } from '../app/config.ts';
+import { readConfig } from '../app/config.ts';
+import type { Environment } from '../app/environment.ts';
 import { MillraceError } from '../domain/errors.ts';
 import type { Terminal } from './terminal.ts';
 

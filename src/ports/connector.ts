@@ -18,5 +18,14 @@ export interface Connector {
   pause(): void;
   resume(): void;
 
+  /**
+   * Copies the tables behind these topics anew while changes flow. A table that is being copied, or
+   * waits for it, is not copied twice. The order waits while the connector does not stream.
+   *
+   * Resolves once the order is durable: from then on it survives a restart, and shows in the status.
+   * Rejects with `topic_not_captured`, and then copies nothing, where one of them is no table's here.
+   */
+  copy(topics: readonly string[]): Promise<void>;
+
   status(): ConnectorStatus;
 }

@@ -90,6 +90,12 @@ export interface EventLog extends AsyncDisposable {
    */
   join(group: string, topics: readonly string[], signal: AbortSignal): AsyncIterable<Assignment>;
 
+  /**
+   * Removes what is past its retention, where no server does it; returns how much in the
+   * adapter's own terms. To be called now and then.
+   */
+  applyRetention(): Promise<number>;
+
   /** Bytes that the log's files take on disk, where they are this process's own. */
   sizeBytes(): Promise<number | undefined>;
 }

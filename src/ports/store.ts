@@ -28,8 +28,16 @@ export type ServedWrite =
   /** A set without members does not exist. */
   | Readonly<{ op: 'setRemove'; key: string; member: string }>;
 
+/** What had a task put a record out; `index` numbers the records of one cause, from 0. */
+export type Cause =
+  /** The record at this offset of the task's partition, in its turn. */
+  | Readonly<{ offset: number; index: number }>
+  /** A step of an operator's order to process parked records again, named as no other step is. */
+  | Readonly<{ replay: string; index: number }>;
+
 /** A record that the task puts out: appended to the log exactly once, after the commit. */
 export type OutgoingRecord = Readonly<{
+  cause: Cause;
   topic: string;
   partition: number;
   key: string | null;
@@ -37,6 +45,9 @@ export type OutgoingRecord = Readonly<{
   headers: readonly Header[];
   timestampMs: number;
 }>;
+
+/** A record that waits to be appended, by its number. */
+export type Outgoing = Readonly<{ sequence: number; record: OutgoingRecord }>;
 
 export type Commit = Readonly<{
   task: string;
@@ -89,15 +100,16 @@ export interface Store extends AsyncDisposable {
   ): AsyncIterable<readonly [key: string, value: string]>;
 
   /**
-   * Records put out and not yet forwarded, oldest first. Sequence numbers start at 1 and only grow,
-   * by one a record, over `dropTask` too: a forwarder must never take a new record for an old one.
+   * Records put out and not yet forwarded, oldest first. Sequence numbers start at 1 and grow by
+   * one a record, over `dropTask` too. A store that lost commits gives the same numbers again,
+   * maybe to other records: so a number tells where a record is, not whether it was appended.
    */
-  outgoing(
-    task: string,
-    limit: number,
-  ): Promise<readonly Readonly<{ sequence: number; record: OutgoingRecord }>[]>;
-  /** Drops the outgoing records up to and including `sequence`. */
-  forwarded(task: string, sequence: number): Promise<void>;
+  outgoing(task: string, limit: number): Promise<readonly Outgoing[]>;
+  /**
+   * Drops the outgoing records up to and including `last`, which `outgoing` gave; none when there is
+   * another record at its number, or none.
+   */
+  forwarded(task: string, last: Outgoing): Promise<void>;
 
   /** Served keys, as readers see them. `nowMs` decides what has expired. */
   get(key: string, nowMs: number): Promise<ServedValue | undefined>;

@@ -121,6 +121,10 @@ export class MemoryEventLog implements EventLog {
     yield* this.#groups.join(group, partitions, AbortSignal.any([signal, this.#closed.signal]));
   }
 
+  async applyRetention(): Promise<number> {
+    return 0;
+  }
+
   async sizeBytes(): Promise<undefined> {
     return undefined;
   }

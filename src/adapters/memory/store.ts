@@ -1,10 +1,11 @@
+import { isDeepStrictEqual } from 'node:util';
 import { addDecimals, isDecimal } from '../../domain/decimal.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { checkStoreKey } from '../../domain/store-key.ts';
 import { must } from '../../lib/must.ts';
 import type {
   Commit,
-  OutgoingRecord,
+  Outgoing,
   ServedValue,
   ServedWrite,
   Store,
@@ -16,7 +17,7 @@ type Task = {
   /** Undefined while the task has not committed, or was dropped. */
   offsets: TaskOffsets | undefined;
   readonly state: OrderedMap<string>;
-  outgoing: { sequence: number; record: OutgoingRecord }[];
+  outgoing: Outgoing[];
   lastSequence: number;
 };
 
@@ -71,16 +72,14 @@ export class MemoryStore implements Store {
     yield* (reverse ? entries.toReversed() : entries).slice(0, limit);
   }
 
-  async outgoing(
-    task: string,
-    limit: number,
-  ): Promise<readonly Readonly<{ sequence: number; record: OutgoingRecord }>[]> {
+  async outgoing(task: string, limit: number): Promise<readonly Outgoing[]> {
     return this.#tasks.get(task)?.outgoing.slice(0, limit) ?? [];
   }
 
-  async forwarded(task: string, sequence: number): Promise<void> {
+  async forwarded(task: string, last: Outgoing): Promise<void> {
     const found = this.#tasks.get(task);
-    if (found) found.outgoing = found.outgoing.filter((each) => each.sequence > sequence);
+    const at = found?.outgoing.findIndex((each) => isDeepStrictEqual(each, last)) ?? -1;
+    if (found) found.outgoing = found.outgoing.slice(at + 1);
   }
 
   async get(key: string, nowMs: number): Promise<ServedValue | undefined> {
