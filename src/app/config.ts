@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { type KafkaAddress, SASL_MECHANISMS } from '../adapters/kafka/address.ts';
+import type { KafkaAddress } from '../adapters/kafka/address.ts';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import type { RedisAddress } from '../adapters/redis/connection.ts';
 import { MillraceError } from '../domain/errors.ts';
@@ -9,6 +9,7 @@ export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', '
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const;
+const SASL_MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 
 /** All that the environment decides, checked. A part is given what concerns it, never the whole. */
