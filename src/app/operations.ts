@@ -71,6 +71,18 @@ export type StatusReport = Readonly<{
   failures: readonly Readonly<{ part: string; code?: string; message: string }>[];
 }>;
 
+/** A part that runs in a process of its own. */
+export type WorkerFacts = Readonly<{
+  /** Id of the process. */
+  worker: string;
+  component: string;
+  state: string;
+  /** How many it has. */
+  partitions: number;
+  /** When it last told of itself. */
+  heardMs: number;
+}>;
+
 export type TopicFacts = Readonly<{
   topic: string;
   cleanup: 'delete' | 'compact';

@@ -66,10 +66,9 @@ export class StatusBoard {
     this.#next = Math.max(start, Math.min(lately, end - LATEST_RECORDS));
     if (this.#next >= end) return;
     const loaded = new AbortController();
-    // An old status must not make its worker live, nor one that is told by a fast clock make it live long.
+    // What was told long ago makes nobody live, and a clock that is ahead nobody live longer.
     const heardAt = (timestampMs: number): number => Math.min(timestampMs, this.#clock());
-    for await (const next of this.#follow(heardAt, loaded.signal))
-      if (next >= end) loaded.abort();
+    for await (const next of this.#follow(heardAt, loaded.signal)) if (next >= end) loaded.abort();
   }
 
   /** Leaves out what was told before now, by parts that are gone. */

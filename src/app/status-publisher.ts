@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { type Addressed, blocksOf } from '../domain/record-block.ts';
+import { blocksOf } from '../domain/record-block.ts';
 import type { Status } from '../domain/status.ts';
 import { Wakeup } from '../lib/wakeup.ts';
 import type { EventLog } from '../ports/event-log.ts';
@@ -11,6 +11,8 @@ const EVERY_MS = 1000;
 const AT_LEAST_MS = 25;
 /** A worker that has nothing new to tell says that it lives: five seconds after the last time at most. */
 const SIGN_OF_LIFE_MS = 5000 - EVERY_MS;
+
+type Addressed = Parameters<typeof blocksOf>[0][number];
 
 /**
  * Writes the statuses of this thread's parts to the log: those that have changed, once a second, or

@@ -1,9 +1,14 @@
-/** What each part tells of itself, as a record in the status topic, keyed by `component`. */
+/**
+ * What each part tells of itself, as a record in the status topic, keyed by `component`; where
+ * several processes may run the same part, by `component@worker`, and a tombstone when that one ends.
+ */
 export type Status = ConnectorStatus | ProcessorStatus | GeneratorStatus;
 
 type Common = Readonly<{
   /** When this was written, ms since the epoch. */
   atMs: number;
+  /** Id of the process that tells, where several share the work; absent where one process runs all. */
+  worker?: string;
   /** The last failure, until work goes on. */
   problem?: string;
 }>;
@@ -57,6 +62,8 @@ export type ProcessorStatus = Common &
     parked: number;
     tasks: readonly Readonly<{
       task: string;
+      /** Where several workers share the tasks: the one that runs it; absent while none does. */
+      worker?: string;
       /** Of each partition: the next record to read, and the log's end. */
       partitions: readonly Readonly<{
         topic: string;
