@@ -14,16 +14,17 @@ type Event = Readonly<{
  *
  * Each update and delete tells the row that it changed: it must be the one that the records before left, so a
  * record that is lost, doubled or out of order within its key shows. Within a key, the LSN never falls.
- * A row may be copied once; when the stream already told it, the copy must agree. A partition holds a transaction's
+ * A row may be copied once, or as often as `copies` says; when the stream already told it, the copy must agree. A partition holds a transaction's
  * streamed records in one piece, in LSN order, and a truncate removes its rows. `copiedLate` counts the rows that
  * came in chunks beside the stream, as after a crash in the first copy.
  */
 export async function historyOf(
   log: EventLog,
   topic: string,
+  copies = 1,
 ): Promise<{ rows: Map<string, Row>; problems: string[]; records: number; copiedLate: number }> {
   const rows = new Map<string, Row>();
-  const copied = new Set<string>();
+  const copied = new Map<string, number>();
   const lastLsn = new Map<string, number>();
   const problems: string[] = [];
   const unseen = new Set<string>();
@@ -76,8 +77,9 @@ export async function historyOf(
         lastLsn.set(key, lsn);
       }
       if (event.op === 'r') {
-        if (copied.has(key)) problems.push(`${at}: copied twice`);
-        copied.add(key);
+        const times = (copied.get(key) ?? 0) + 1;
+        if (times > copies) problems.push(`${at}: copied ${times} times`);
+        copied.set(key, times);
         if (event.source.snapshot === 'incremental') copiedLate += 1;
         if (known !== undefined && !same(known, event.after))
           problems.push(`${at}: the copy is older than what the stream told before it`);

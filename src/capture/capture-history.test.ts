@@ -8,7 +8,7 @@ import { MemoryEventLog } from '../adapters/memory/event-log.ts';
 import { MillraceError } from '../domain/errors.ts';
 import { parsePosition } from '../domain/position.ts';
 import type { EventLog } from '../ports/event-log.ts';
-import { captureProducer } from './native-connector.ts';
+import { captureProducer, type NativeConnector } from './native-connector.ts';
 
 const SEED = Number(process.env['SEED'] ?? Date.now());
 const HISTORIES = 60;
@@ -19,17 +19,70 @@ const CONFIG = connectorConfig(
 );
 
 test(
-  `whatever commits between any two steps, and wherever it is cut off, the log tells the source's history (SEED=${SEED})`,
+  `whatever commits between any two steps, is ordered to be copied, and wherever it is cut off, the log tells the source's history (SEED=${SEED})`,
   { timeout: 60_000 },
   async () => {
     for (let seed = SEED; seed < SEED + HISTORIES; seed += 1) {
-      const { found, expected, problems, cuts } = await play(seed);
-      const what = `SEED=${seed}, ${cuts} cuts`;
+      const { found, expected, problems, cuts, orders } = await play(seed);
+      const what = `SEED=${seed}, ${cuts} cuts, ${orders} orders`;
       assert.deepEqual(problems, [], what);
       assert.deepEqual(found, expected, what);
     }
   },
 );
+
+test('copies a table anew when it is asked to, once for all who ask before it is done', async () => {
+  const source = new ScriptedSource({ rows: 9 });
+  const log = new MemoryEventLog();
+  const stop = new AbortController();
+  const running = connector(source, log, CONFIG);
+  const first = running.copy([TOPIC]); // waits for the first copy
+  const done = running.run(stop.signal);
+  await Promise.all([first, running.copy([TOPIC]), running.copy([TOPIC, TOPIC])]);
+  await assert.rejects(running.copy([TOPIC, 'test_server.public.b']), {
+    code: 'topic_not_captured',
+    facts: { connector: 'test', topics: 'test_server.public.b' },
+  });
+  assert.match(running.status().problem ?? '', /test_server\.public\.b/);
+  await until(async () => running.status().copy?.every((table) => table.done) === true);
+  assert.deepEqual(
+    running.status().copy?.map(({ rows }) => rows),
+    [9],
+  );
+  await running.copy([TOPIC]);
+  assert.equal(running.status().problem, undefined);
+  await until(async () => running.status().copy?.every((table) => table.done) === true);
+  stop.abort();
+  await done;
+  const { problems, records } = await historyOf(log, TOPIC, 3);
+  assert.deepEqual({ problems, records }, { problems: [], records: 27 });
+});
+
+test('copies no row as a snapshot sees it that lags behind what was streamed before the copy was asked for', async () => {
+  let snapshots = 0;
+  const source = new ScriptedSource({
+    rows: 3,
+    beforeAnswer: (question) => {
+      if (question === 'snapshot' && ++snapshots === 4) source.publish();
+    },
+  });
+  const log = new MemoryEventLog();
+  const stop = new AbortController();
+  const running = connector(source, log, CONFIG);
+  const done = running.run(stop.signal);
+  await until(async () => running.status().state === 'streaming');
+  source.commit({ from: '1', to: '1', v: 'newer' }); // as with a standby that has not answered
+  await until(async () => {
+    const { end = 0n } = parsePosition((await log.positionOf(PRODUCER)) ?? '{}');
+    return end >= source.end;
+  });
+  await running.copy([TOPIC]);
+  await until(async () => running.status().copy?.every((table) => table.done) === true);
+  stop.abort();
+  await done;
+  const { problems, records } = await historyOf(log, TOPIC, 2);
+  assert.deepEqual({ problems, records, snapshots }, { problems: [], records: 7, snapshots: 4 });
+});
 
 test('goes on in the middle of a chunk, behind the last row that is in the log', async () => {
   let isCopied = false;
@@ -70,6 +123,8 @@ async function play(seed: number) {
   const partitions = 1 + below(3);
   let steps = 40 + below(120);
   let cuts = 0;
+  let orders = 0;
+  let current: NativeConnector | undefined;
   const mayCut = (): void => {
     if (steps > 0 && cuts < 12 && random() < 0.06) {
       cuts += 1;
@@ -84,13 +139,23 @@ async function play(seed: number) {
         steps -= 1;
         source.commit(...Array.from({ length: 1 + below(4) }, () => changeOf(below, rows, steps)));
         if (random() < 0.5) source.publish(below(source.invisible));
+        if (random() < 0.05 && current !== undefined) {
+          orders += 1;
+          void current.copy([TOPIC]);
+        }
       }
       if (question !== 'createSlot') mayCut();
     },
   });
   const log = new MemoryEventLog();
   const stop = new AbortController();
-  const running = runAgainAndAgain(source, cutting(log, mayCut), partitions, stop.signal);
+  const running = runAgainAndAgain(
+    source,
+    cutting(log, mayCut),
+    partitions,
+    stop.signal,
+    (made) => (current = made),
+  );
   await until(async () => {
     if (steps === 0) source.publish();
     else if (random() < 0.2) source.commit(changeOf(below, rows, (steps -= 1)));
@@ -99,10 +164,10 @@ async function play(seed: number) {
   });
   stop.abort();
   await running;
-  const { rows: told, problems } = await historyOf(log, TOPIC);
+  const { rows: told, problems } = await historyOf(log, TOPIC, 1 + orders);
   const found = [...told.values()].map(({ id, v }) => [String(id), String(v)]);
   const expected = [...source.rows].map(([id, v]) => [id, v]);
-  return { found: sorted(found), expected: sorted(expected), problems, cuts };
+  return { found: sorted(found), expected: sorted(expected), problems, cuts, orders };
 }
 
 const PRODUCER = captureProducer('test');
@@ -121,10 +186,13 @@ async function runAgainAndAgain(
   log: EventLog,
   partitions: number,
   signal: AbortSignal,
+  onMade: (made: NativeConnector) => void = () => undefined,
 ) {
   while (!signal.aborted) {
     try {
-      await connector(source, log, CONFIG, { partitions }).run(signal);
+      const made = connector(source, log, CONFIG, { partitions });
+      onMade(made);
+      await made.run(signal);
     } catch (error) {
       if (!(error instanceof MillraceError) || error.code !== 'source_unreachable') throw error;
     }

@@ -2,11 +2,13 @@ import { formatLsn, type Lsn } from '../domain/lsn.ts';
 import type { CopyTask, Position } from '../domain/position.ts';
 import type { Header } from '../domain/record-block.ts';
 import { TransactionSnapshot } from '../domain/transaction-snapshot.ts';
+import { runTogether } from '../lib/run-together.ts';
 import type { ChangeSource, SourceIdentity, Table } from '../ports/change-source.ts';
 import type { EventLog, Producer } from '../ports/event-log.ts';
 import { AckTracker } from './ack-tracker.ts';
 import { ChangeEncoder } from './change-encoder.ts';
 import type { ConnectorConfig } from './connector-config.ts';
+import type { CopyOrders } from './copy-orders.ts';
 import type { CopyProgress } from './copy-progress.ts';
 import type { CopyReport } from './copy-report.ts';
 import { FirstCopy } from './first-copy.ts';
@@ -34,6 +36,9 @@ export type SessionParts = Readonly<{
   report: CopyReport;
   /** The tables to copy, as of now. */
   tables: () => Promise<readonly Table[]>;
+  orders: CopyOrders;
+  /** The captured tables whose records stand in these topics. */
+  tablesOf: (topics: readonly string[]) => Promise<readonly Table[]>;
   onState: (state: 'copying' | 'streaming') => void;
 }>;
 
@@ -50,6 +55,8 @@ export class CaptureSession {
   #acks: AckTracker | undefined;
   #follower: StreamFollower | undefined;
   #lagMs: number | undefined;
+  /** Tables that are in the position, so that their copy may begin once that is durable. */
+  #ordered: readonly CopyTask[] = [];
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
@@ -84,11 +91,11 @@ export class CaptureSession {
       onFailure: (error) => this.#failed.abort(error),
     });
     this.#progress = {
-      left: (copy) => {
-        this.#position = { ...this.#position, copy };
-        parts.report.left(copy);
+      left: (tasks) => {
+        this.#position = { ...this.#position, copy: [...tasks, ...this.#ordered] };
+        parts.report.left(tasks);
       },
-      rows: (table, added) => parts.report.add(table, added),
+      rows: (table, added) => parts.report.rows(table, added),
     };
   }
 
@@ -162,12 +169,12 @@ export class CaptureSession {
   }
 
   async #follow(start: Start, signal: AbortSignal): Promise<void> {
-    const { source, config, clock, onState } = this.#parts;
+    const { source, config, clock, onState, orders } = this.#parts;
     const inside = start.how === 'resume' ? start.position.transaction : undefined;
     const from = this.#position.end ?? (0n as Lsn);
     this.#acks = new AckTracker(from);
-    const copy = await this.#unfinishedCopy();
-    onState(copy === undefined ? 'streaming' : 'copying');
+    const copy = await this.#copyBeside();
+    onState(copy.isDone ? 'streaming' : 'copying');
     const follower = new StreamFollower({
       source,
       encoder: this.#encoder,
@@ -182,24 +189,47 @@ export class CaptureSession {
       onCopied: () => onState('streaming'),
     });
     this.#follower = follower;
-    await follower.run(signal, (error) => this.#failed.abort(error));
+    await runTogether(signal, [
+      (stop) => follower.run(stop, (error) => this.#failed.abort(error)),
+      (stop) => orders.obey((topics) => this.#order(topics, copy, follower), stop),
+    ]);
   }
 
-  async #unfinishedCopy(): Promise<IncrementalCopy | undefined> {
+  /** What copies beside the stream: at first what an earlier session has left. */
+  async #copyBeside(): Promise<IncrementalCopy> {
     const { source, config, clock, report } = this.#parts;
-    const tasks = this.#position.copy ?? [];
-    if (tasks.length === 0) return undefined;
-    report.resume(tasks, await source.tables());
-    return new IncrementalCopy({
+    const copy = new IncrementalCopy({
       source,
       encoder: this.#encoder,
       relations: this.#relations,
       appender: this.#appender,
-      tasks,
       chunkRows: config.chunkRows,
       clock,
       progress: this.#progress,
     });
+    const left = this.#position.copy ?? [];
+    if (left.length > 0) report.resume(left, await source.tables());
+    copy.add(left, []);
+    return copy;
+  }
+
+  /** Adds tables to the copy beside the stream, once that is durable: those that are not in it. */
+  async #order(
+    topics: readonly string[],
+    copy: IncrementalCopy,
+    follower: StreamFollower,
+  ): Promise<void> {
+    const { tablesOf, report } = this.#parts;
+    const found = await tablesOf(topics);
+    const left = this.#position.copy ?? [];
+    const tables = found.filter((table) => !left.some(({ oid }) => oid === table.oid));
+    if (tables.length === 0) return;
+    this.#ordered = tables.map(({ oid, schema, name }) => ({ oid, schema, name }));
+    this.#position = { ...this.#position, copy: [...left, ...this.#ordered] };
+    await this.#appender.stored();
+    report.add(tables);
+    copy.add(this.#ordered, follower.recentTransactions());
+    this.#ordered = [];
   }
 
   async #copyTasks(): Promise<readonly CopyTask[]> {

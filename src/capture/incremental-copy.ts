@@ -2,9 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { MillraceError } from '../domain/errors.ts';
 import type { Lsn } from '../domain/lsn.ts';
 import type { CopyTask, KeyPlace } from '../domain/position.ts';
+import { Wakeup } from '../lib/wakeup.ts';
 import { TransactionSnapshot } from '../domain/transaction-snapshot.ts';
 import type { ChangeSource, CopyStream, Snapshot, Table } from '../ports/change-source.ts';
-import type { ChangeEncoder } from './change-encoder.ts';
+import type { ChangeEncoder, TouchListener } from './change-encoder.ts';
 import type { CopyProgress } from './copy-progress.ts';
 import type { EnvelopeEncoder, Origin } from './envelope-encoder.ts';
 import type { LogAppender } from './log-appender.ts';
@@ -47,7 +48,8 @@ export class IncrementalCopy {
   readonly #clock: () => number;
   readonly #progress: CopyProgress;
   readonly #touched = new TouchedKeys();
-  #left: readonly CopyTask[];
+  readonly #wanted = new Wakeup();
+  #left: readonly CopyTask[] = [];
   #chunk: Chunk | undefined;
   #onEmitted: (() => void) | undefined;
   #rereads = 0;
@@ -57,7 +59,6 @@ export class IncrementalCopy {
     encoder: ChangeEncoder;
     relations: RelationRegistry;
     appender: LogAppender;
-    tasks: readonly CopyTask[];
     chunkRows: number;
     clock: () => number;
     progress: CopyProgress;
@@ -66,17 +67,30 @@ export class IncrementalCopy {
     this.#encoder = parts.encoder;
     this.#relations = parts.relations;
     this.#appender = parts.appender;
-    this.#left = parts.tasks;
     this.#chunkRows = parts.chunkRows;
     this.#clock = parts.clock;
     this.#progress = parts.progress;
-    parts.encoder.onTouch = (oid, key, xid) => {
-      if (this.#left.some((task) => task.oid === oid)) this.#touched.touch(oid, key, xid);
-    };
   }
 
   get isDone(): boolean {
     return this.#left.length === 0;
+  }
+
+  /**
+   * Copies these tables too, after those that are left. `recent`: transactions that were streamed
+   * before, and that a snapshot may not see yet.
+   */
+  add(tasks: readonly CopyTask[], recent: readonly number[]): void {
+    for (const { oid } of tasks) this.#touched.forget(oid, recent);
+    this.#left = [...this.#left, ...tasks];
+    if (this.isDone) return;
+    this.#encoder.onTouch = this.#onTouch;
+    this.#wanted.raise();
+  }
+
+  /** Resolves when there is something to copy, or `signal` aborts. */
+  async wanted(signal: AbortSignal): Promise<void> {
+    while (this.isDone && !signal.aborted) await this.#wanted.wait(signal);
   }
 
   /** Reads the next chunk; it is to be emitted when `isDue`. Reads none when the table changed meanwhile. */
@@ -133,6 +147,10 @@ export class IncrementalCopy {
     this.#encoder.onTouch = undefined;
     await this.#release();
   }
+
+  readonly #onTouch: TouchListener = (oid, key, xid) => {
+    if (this.#left.some((task) => task.oid === oid)) this.#touched.touch(oid, key, xid);
+  };
 
   async #release(): Promise<void> {
     const rows = this.#chunk?.rows;

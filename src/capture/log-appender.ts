@@ -20,6 +20,8 @@ export class LogAppender {
   #hasNewPosition = false;
   #timer: NodeJS.Timeout | undefined;
   #failure: { error: unknown } | undefined;
+  #begun = 0;
+  #ended = 0;
 
   constructor(parts: {
     producer: Producer;
@@ -71,6 +73,16 @@ export class LogAppender {
     }
   }
 
+  /** Waits until what is encoded now, and the position as it is now, are durable; more may come meanwhile. */
+  async stored(): Promise<void> {
+    this.#hasNewPosition = true;
+    for (const wanted = this.#begun + 1; this.#ended < wanted;) {
+      this.kick();
+      await this.#underWay;
+      this.#throwFailure();
+    }
+  }
+
   /** Waits until all that is encoded, and its position, are durable. */
   async drain(): Promise<void> {
     this.#hasNewPosition = true;
@@ -92,11 +104,13 @@ export class LogAppender {
   /** Never rejects. */
   async #append(): Promise<void> {
     try {
+      this.#begun += 1;
       this.#hasNewPosition = false;
       const position = this.#positionNow();
       const blocks = this.#batch.take();
       await this.#producer.append(blocks, formatPosition(position));
       this.#batch.reuse(blocks);
+      this.#ended += 1;
       this.#onDurable(position);
     } catch (error) {
       this.#failure ??= { error };

@@ -8,7 +8,9 @@ import type { Connector } from '../ports/connector.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { CaptureSession } from './capture-session.ts';
 import type { ConnectorConfig } from './connector-config.ts';
+import { CopyOrders } from './copy-orders.ts';
 import { CopyReport } from './copy-report.ts';
+import { topicName } from './relation-registry.ts';
 import { decideStart, type Start } from './start.ts';
 
 export type NativeConnectorParts = Readonly<{
@@ -36,11 +38,16 @@ export class NativeConnector implements Connector {
   readonly #parts: NativeConnectorParts;
   readonly #runId = randomUUID();
   readonly #report = new CopyReport();
+  readonly #orders = new CopyOrders();
   #state: ConnectorState = 'stopped';
   #problem: string | undefined;
+  /** Why the last copy that was asked for is not made. */
+  #refusal: string | undefined;
   #session: CaptureSession | undefined;
   #changesBefore = 0;
   #isPaused = false;
+  /** Where only some tables are published: those that were when the session began. */
+  #published: ReadonlySet<number> | undefined;
   /** Ends the session, or the pause, that goes on now. */
   #interrupt = new AbortController();
 
@@ -75,10 +82,21 @@ export class NativeConnector implements Connector {
     this.#interrupt.abort();
   }
 
+  async copy(topics: readonly string[]): Promise<void> {
+    try {
+      await this.#orders.add(topics);
+      this.#refusal = undefined;
+    } catch (error) {
+      this.#refusal = error instanceof Error ? error.message : String(error);
+      throw error;
+    }
+  }
+
   status(): ConnectorStatus {
     const { config, clock } = this.#parts;
     const { confirmedLsn, lagBytes, lagMs, changes = 0 } = this.#session ?? {};
     const copy = this.#report.tables();
+    const problem = this.#problem ?? this.#refusal;
     return {
       component: 'connector',
       atMs: clock(),
@@ -91,7 +109,7 @@ export class NativeConnector implements Connector {
       ...(lagBytes !== undefined && { lagBytes }),
       ...(lagMs !== undefined && { lagMs }),
       ...(copy.length > 0 && { copy }),
-      ...(this.#problem !== undefined && { problem: this.#problem }),
+      ...(problem !== undefined && { problem }),
     };
   }
 
@@ -120,6 +138,8 @@ export class NativeConnector implements Connector {
         headers: config.contextHeaders ? contextHeaders(config.topicPrefix, this.#runId) : [],
         report: this.#report,
         tables: () => this.#tables(),
+        orders: this.#orders,
+        tablesOf: (topics) => this.#tablesOf(topics),
         onState: (state) => {
           this.#state = state;
           this.#problem = undefined;
@@ -148,6 +168,20 @@ export class NativeConnector implements Connector {
     }
     const tables = publicationMode === 'all_tables' ? 'all' : await this.#tables();
     await source.ensurePublication(publication, tables);
+    if (tables !== 'all') this.#published = new Set(tables.map(({ oid }) => oid));
+  }
+
+  /** Throws `topic_not_captured` where a topic is not that of a table whose changes come. */
+  async #tablesOf(topics: readonly string[]): Promise<readonly Table[]> {
+    const { name, topicPrefix } = this.#parts.config;
+    const tables = (await this.#tables()).filter(({ oid }) => this.#published?.has(oid) ?? true);
+    const found = tables.filter((table) =>
+      topics.includes(topicName(topicPrefix, table.schema, table.name)),
+    );
+    const known = found.map((table) => topicName(topicPrefix, table.schema, table.name));
+    const unknown = topics.filter((topic) => !known.includes(topic));
+    if (unknown.length === 0) return found;
+    throw new MillraceError('topic_not_captured', { connector: name, topics: unknown.join(', ') });
   }
 
   /** Tables to capture: of partitioned ones the leaves, as their rows come under their names. */

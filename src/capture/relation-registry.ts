@@ -128,6 +128,6 @@ export class RelationRegistry {
 const IDENTITY_LETTERS = { default: 'd', nothing: 'n', full: 'f', index: 'i' } as const;
 
 /** As Debezium names topics: what Kafka does not allow becomes an underscore. */
-function topicName(prefix: string, schema: string, table: string): string {
+export function topicName(prefix: string, schema: string, table: string): string {
   return `${prefix}.${schema}.${table}`.replaceAll(/[^a-zA-Z0-9._-]/g, '_');
 }

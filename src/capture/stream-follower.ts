@@ -13,7 +13,7 @@ export type FollowerParts = Readonly<{
   encoder: ChangeEncoder;
   relations: RelationRegistry;
   appender: LogAppender;
-  copy: IncrementalCopy | undefined;
+  copy: IncrementalCopy;
   clock: () => number;
   slot: string;
   publication: string;
@@ -23,21 +23,19 @@ export type FollowerParts = Readonly<{
 }>;
 
 /**
- * Follows the slot: decodes, encodes, has it appended; and lets the chunks of an unfinished copy
- * in between, at the ends of transactions.
+ * Follows the slot: decodes, encodes, has it appended; and lets the chunks of a copy in between,
+ * at the ends of transactions.
  */
 export class StreamFollower {
   readonly #parts: FollowerParts;
   readonly #transaction: TransactionTracker;
   readonly #decoder: WalDecoder;
-  #copy: IncrementalCopy | undefined;
   #stream: WalStream | undefined;
   /** Decoding and emitting a chunk take turns. */
   #turn: Promise<void> = Promise.resolve();
 
   constructor(parts: FollowerParts) {
     this.#parts = parts;
-    this.#copy = parts.copy;
     this.#transaction = new TransactionTracker(parts.from, parts.inside);
     this.#decoder = new WalDecoder(parts.encoder, this.#transaction, () => parts.appender.isFull);
   }
@@ -69,6 +67,11 @@ export class StreamFollower {
     return { end: this.#transaction.end, transaction: this.#transaction.place };
   }
 
+  /** Ids of the transactions that were streamed last. */
+  recentTransactions(): readonly number[] {
+    return this.#transaction.recent();
+  }
+
   confirm(upTo: Lsn): void {
     this.#stream?.confirm(upTo);
   }
@@ -86,10 +89,10 @@ export class StreamFollower {
   }
 
   async #decodeAll(wal: WalBatch, signal: AbortSignal): Promise<void> {
-    const { relations, appender, encoder } = this.#parts;
+    const { relations, appender, encoder, copy } = this.#parts;
     const changesBefore = encoder.changes;
-    this.#decoder.stopsAtBoundaries = this.#copy !== undefined;
     for (let next = 0; ;) {
+      this.#decoder.stopsAtBoundaries = !copy.isDone;
       const halt = this.#decoder.decode(wal, next);
       if (halt.why === 'end') break;
       next = halt.next;
@@ -103,19 +106,18 @@ export class StreamFollower {
     if (appender.isFull) await appender.room();
   }
 
-  /** Reads chunk after chunk until the copy is done; each is emitted when the stream has passed it. */
+  /** Reads chunk after chunk, whenever there is something to copy; each is emitted when the stream has passed it. */
   async #copyBeside(signal: AbortSignal, onFailure: (error: unknown) => void): Promise<void> {
-    const copy = this.#copy;
-    if (copy === undefined) return;
+    const { copy, onCopied } = this.#parts;
     try {
-      while (!copy.isDone && !signal.aborted) {
+      for (;;) {
+        await copy.wanted(signal);
+        if (signal.aborted) return;
         await copy.read(signal);
         await this.#inTurn(() => this.#emitIfDue(signal));
         await copy.emitted(signal);
+        if (copy.isDone) onCopied();
       }
-      if (!copy.isDone) return;
-      this.#copy = undefined;
-      this.#parts.onCopied();
     } catch (error) {
       if (!signal.aborted) onFailure(error);
     } finally {
@@ -124,11 +126,11 @@ export class StreamFollower {
   }
 
   async #emitIfDue(signal: AbortSignal): Promise<void> {
-    if (this.#copy === undefined || this.#transaction.isOpen) return;
-    if (!this.#copy.isDue(this.#transaction.end)) return;
-    await this.#copy.emit(signal);
-    this.#parts.appender.positionMoved();
-    this.#parts.appender.kick();
+    const { copy, appender } = this.#parts;
+    if (this.#transaction.isOpen || !copy.isDue(this.#transaction.end)) return;
+    await copy.emit(signal);
+    appender.positionMoved();
+    appender.kick();
   }
 
   async #inTurn(work: () => Promise<void>): Promise<void> {

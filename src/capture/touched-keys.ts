@@ -49,6 +49,12 @@ export class TouchedKeys {
     }
   }
 
+  /** Of these transactions it is not known what they did to this table. */
+  forget(oid: number, xids: readonly number[]): void {
+    const unseen = xids.filter((xid) => isUnseen(xid, this.#snapshot));
+    for (const xid of unseen) this.#of(oid).forgotten.add(xid);
+  }
+
   /** From now on, only snapshots that see at least as much are asked about. */
   advance(snapshot: TransactionSnapshot): void {
     this.#snapshot = snapshot;
@@ -96,10 +102,10 @@ export class TouchedKeys {
   }
 }
 
-function isSeen(xid: number | undefined, snapshot: TransactionSnapshot): boolean {
-  return xid === undefined || snapshot.sees(xid);
+function isSeen(xid: number | undefined, snapshot: TransactionSnapshot | undefined): boolean {
+  return xid === undefined || snapshot?.sees(xid) === true;
 }
 
-function isUnseen(xid: number | undefined, snapshot: TransactionSnapshot): boolean {
+function isUnseen(xid: number | undefined, snapshot: TransactionSnapshot | undefined): boolean {
   return !isSeen(xid, snapshot);
 }

@@ -3,6 +3,14 @@ import { MillraceError } from '../domain/errors.ts';
 import type { Position } from '../domain/position.ts';
 import type { Origin } from './envelope-encoder.ts';
 
+/** More than can commit at once, and so be in the WAL but not visible yet. */
+const RECENT_TRANSACTIONS = 1024;
+/**
+ * What commits so far apart has been visible for long: but for this, the id of an old transaction
+ * would come to look like a future one. Two billion ids take far more WAL.
+ */
+const RECENT_WAL_BYTES = 1 << 30;
+
 /**
  * Where in the stream of transactions decoding stands, and which messages are in the log already.
  *
@@ -18,6 +26,9 @@ export class TransactionTracker {
   #resume: Position['transaction'];
   #previousCommit: number | null = null;
   #commitLsn = 0;
+  #begun = 0;
+  readonly #recentIds = new Float64Array(RECENT_TRANSACTIONS);
+  readonly #recentLsns = new Float64Array(RECENT_TRANSACTIONS);
   origin: Origin = { timeUs: 0, txId: 0, previousCommit: null, snapshot: 'false' };
 
   constructor(end: Lsn, resume: Position['transaction']) {
@@ -47,7 +58,18 @@ export class TransactionTracker {
     this.#skip = this.#skipOf(final);
     if (this.#skip !== Number.POSITIVE_INFINITY) this.#resume = undefined;
     this.#commitLsn = finalHigh * 4_294_967_296 + finalLow;
+    const nth = this.#begun++ % RECENT_TRANSACTIONS;
+    this.#recentIds[nth] = xid;
+    this.#recentLsns[nth] = this.#commitLsn;
     this.origin = { timeUs, txId: xid, previousCommit: this.#previousCommit, snapshot: 'false' };
+  }
+
+  /** Ids of the transactions that came last: a snapshot taken now may not see them yet. */
+  recent(): number[] {
+    const oldest = this.#commitLsn - RECENT_WAL_BYTES;
+    return [...this.#recentIds.subarray(0, this.#begun)].filter(
+      (_, nth) => (this.#recentLsns[nth] as number) >= oldest,
+    );
   }
 
   /** Counts a data message; false when the log holds its records already. */

@@ -5,6 +5,8 @@
 export type Command = Readonly<{ id: string; atMs: number }> &
   (
     | Readonly<{ do: 'pause' | 'resume'; connector: string }>
+    /** Copy the tables behind these topics anew, while changes flow. */
+    | Readonly<{ do: 'copy'; connector: string; topics: readonly string[] }>
     /**
      * Stop before these offsets (by `topic-partition`), at once where a partition is not named;
      * a later hold of the same id replaces it. Ends by `release`, or by itself after `leaseMs`.

@@ -154,6 +154,11 @@ export const REMEDIES = {
     exit: 1,
     hint: 'Name a topic that exists: `millrace topics` lists them.',
   },
+  topic_not_captured: {
+    retry: 'never',
+    exit: 1,
+    hint: 'Name topics of tables that the connector captures. With publication.autocreate.mode=filtered, a table made since the connector started is captured from its next start on.',
+  },
   topic_collision: {
     retry: 'never',
     exit: 78,
@@ -168,6 +173,31 @@ export const REMEDIES = {
     retry: 'never',
     exit: 1,
     hint: 'Retention has removed records that were not yet read, or the log was replaced: raise MILLRACE_LOG_RETENTION_*, and copy the tables again.',
+  },
+  log_unreachable: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Check that Kafka is up and its brokers are reachable at the addresses they advertise; work goes on by itself.',
+  },
+  log_login_failed: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Check KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, user name and password, and whether the certificate of the brokers is trusted here (KAFKA_SSL_CA).',
+  },
+  log_refuses: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Kafka does not allow what it was asked for: grant the right, or change the setting, that `said` names.',
+  },
+  log_unsuitable: {
+    retry: 'never',
+    exit: 78,
+    hint: 'This Kafka lacks what Millrace needs: use version 3.9 or later.',
+  },
+  record_too_large: {
+    retry: 'never',
+    exit: 1,
+    hint: 'A record is larger than Kafka takes: raise max.message.bytes of the topic (message.max.bytes of the brokers), or leave the large column out.',
   },
   log_corrupt: {
     retry: 'never',

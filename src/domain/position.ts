@@ -26,7 +26,7 @@ export type Position = Readonly<{
   /** Undefined between the intent to create the slot and its creation. */
   end: Lsn | undefined;
   transaction?: Readonly<{ finalLsn: Lsn; messages: number }> | undefined;
-  /** What is left of a copy; absent when there is none. */
+  /** What is left to copy, in this order; absent when there is nothing. */
   copy?: readonly CopyTask[] | undefined;
 }>;
 
