@@ -10,7 +10,8 @@ import { MillraceError } from '../../src/domain/errors.ts';
 import type { Commit, ServedWrite } from '../../src/ports/store.ts';
 import { storeModel } from '../contracts/store-model.ts';
 import { storeContract } from '../contracts/store.ts';
-import { freePort, temporaryRedis } from './redis-server.ts';
+import { freePort } from './servers/free-port.ts';
+import { temporaryRedis } from './servers/redis.ts';
 
 const run = promisify(execFile);
 
@@ -46,7 +47,15 @@ const numbered = (n: number): Commit => ({
     { op: 'setAdd', key: 'set', member: String(n) },
   ],
   outgoing: [
-    { topic: 'o', partition: 0, key: null, value: String(n), headers: [], timestampMs: 0 },
+    {
+      cause: { offset: n, index: 0 },
+      topic: 'o',
+      partition: 0,
+      key: null,
+      value: String(n),
+      headers: [],
+      timestampMs: 0,
+    },
   ],
 });
 

@@ -1,0 +1,163 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { logFolder } from './log-folder.ts';
+
+export type ServerCommand = Readonly<{
+  /** Of its log file, with the port. */
+  name: string;
+  program: string;
+  args: readonly string[];
+  /** Added to the environment of the tests. */
+  env?: Readonly<Record<string, string>>;
+  /** Names the package that has the program. */
+  missing: string;
+  /** Given what this start has logged; asked again and again until it says yes. */
+  isReady(logged: string): boolean | Promise<boolean>;
+}>;
+
+/** What a test does to a server that it was given. */
+export type ServerControls = Readonly<{
+  /** Of the server itself, to be measured; throws while it does not run. */
+  pid(): number;
+  /** Of all its starts. */
+  logFile: string;
+  logged(): Promise<string>;
+  /** kill -9. Settles when the server has ended, without writing anything more. */
+  kill(): Promise<void>;
+  /** SIGTERM. Settles when the server has ended; one that does not within a minute is killed. */
+  stop(): Promise<void>;
+  /** After `kill` or `stop`: on the same port and data. Settles when the server is ready. */
+  restart(): Promise<void>;
+  /** SIGSTOP: it keeps its connections, and answers nothing until `resume`. */
+  pause(): void;
+  resume(): void;
+}>;
+
+const LOOK_EVERY_MS = 50;
+const PATIENCE_MS = 60_000;
+const LAST_WORDS = 30;
+
+/**
+ * A server of a test's own that can be killed, paused and started again. It ends with the process of
+ * the tests, however that one ends.
+ */
+export class ServerProcess implements AsyncDisposable {
+  readonly logFile: string;
+  readonly #command: ServerCommand;
+  #child: ChildProcess | undefined;
+
+  private constructor(command: ServerCommand) {
+    this.#command = command;
+    this.logFile = join(logFolder(), `${command.name}.log`);
+  }
+
+  /** Returns when the server is ready. */
+  static async start(command: ServerCommand): Promise<ServerProcess> {
+    const server = new ServerProcess(command);
+    await server.start();
+    return server;
+  }
+
+  get controls(): ServerControls {
+    return {
+      pid: () => this.#pid(),
+      logFile: this.logFile,
+      logged: () => this.#logged(),
+      kill: () => this.kill(),
+      stop: () => this.#end('SIGTERM'),
+      restart: () => this.start(),
+      pause: () => void process.kill(this.#pid(), 'SIGSTOP'),
+      resume: () => void process.kill(this.#pid(), 'SIGCONT'),
+    };
+  }
+
+  async start(): Promise<void> {
+    if (this.#child !== undefined) throw new Error(`${this.#command.name} runs already`);
+    const before = (await this.#logged()).length;
+    const child = this.#spawn();
+    this.#child = child;
+    try {
+      await this.#untilReady(child, before);
+    } catch (error) {
+      await this.kill();
+      throw error;
+    }
+  }
+
+  kill(): Promise<void> {
+    return this.#end('SIGKILL');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+
+  #pid(): number {
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error(`${this.#command.name} does not run`);
+    return pid;
+  }
+
+  #logged(): Promise<string> {
+    return readFile(this.logFile, 'utf8').catch(() => '');
+  }
+
+  #spawn(): ChildProcess {
+    const { program, args, env } = this.#command;
+    // A killed test process runs no handler: there the system ends the server.
+    const [file, ...given] =
+      process.platform === 'linux'
+        ? (['setpriv', '--pdeathsig', 'KILL', '--', program, ...args] as const)
+        : ([program, ...args] as const);
+    const log = openSync(this.logFile, 'a');
+    try {
+      const child = spawn(file, given, {
+        env: { ...process.env, ...env },
+        stdio: ['ignore', log, log],
+      });
+      const killNow = (): void => void child.kill('SIGKILL');
+      process.once('exit', killNow);
+      child.once('exit', () => process.off('exit', killNow));
+      return child;
+    } finally {
+      closeSync(log);
+    }
+  }
+
+  async #untilReady(child: ChildProcess, before: number): Promise<void> {
+    const { name, program, missing, isReady } = this.#command;
+    let failure: NodeJS.ErrnoException | undefined;
+    child.once('error', (error) => (failure = error));
+    const deadlineMs = performance.now() + PATIENCE_MS;
+    for (;;) {
+      const logged = (await this.#logged()).slice(before);
+      if (failure?.code === 'ENOENT' || /setpriv: failed to execute/.test(logged))
+        throw new Error(`${program} is missing: apt-get install ${missing}`, { cause: failure });
+      if (failure !== undefined) throw failure;
+      const hasEnded = child.exitCode !== null || child.signalCode !== null;
+      if (hasEnded || performance.now() > deadlineMs) {
+        const what = hasEnded ? `ended with ${child.exitCode ?? child.signalCode}` : 'is not ready';
+        const lastWords = logged.split('\n').slice(-LAST_WORDS).join('\n');
+        throw new Error(`${name} ${what}; its log, ${this.logFile}, ends with\n${lastWords}`);
+      }
+      if (await isReady(logged)) return;
+      await wait(LOOK_EVERY_MS);
+    }
+  }
+
+  async #end(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    this.#child = undefined;
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill(signal);
+    const patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
+    await ended;
+    clearTimeout(patience);
+  }
+}
