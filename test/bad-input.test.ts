@@ -77,6 +77,17 @@ describe('bad input is refused before anything is done', () => {
     assertRefused(await shop.run('upp'), 2, /upp/);
   });
 
+  test('a process of one role without the servers that it shares with others', async () => {
+    await using shop = await CommandLine.make();
+    assertRefused(
+      await shop.run('run', 'stream'),
+      78,
+      /config_invalid[^]*KAFKA_BROKER: not set[^]*REDIS_HOST: not set/,
+    );
+    assertRefused(await shop.run('run', 'capture'), 78, /POSTGRES_HOST: not set[^]*KAFKA_BROKER/);
+    assertRefused(await shop.run('run', 'everything'), 2, /everything/);
+  });
+
   test('a question to a Millrace that never ran', async () => {
     await using shop = await CommandLine.make();
     assertRefused(await shop.run('status'), 69, /not_running/);

@@ -6,6 +6,7 @@ import { readConfig } from './config.ts';
 import { GeneratorPart } from './generator-part.ts';
 import type { GenerateOptions } from './launch.ts';
 import { loadPipeline, schemaOf } from './load-pipeline.ts';
+import type { Pipeline } from './pipeline.ts';
 
 /** Inserts the pipeline's demonstration rows into the source, until it is done or `signal` aborts. */
 export async function runGenerate(
@@ -27,8 +28,7 @@ export async function runGenerate(
         expected: '--demo, to insert rows into a server of your own',
         found: `POSTGRES_HOST ${config.source.server.host}`,
       });
-    const schema = schemaOf(pipeline, pipelineDir);
-    if (schema !== undefined) await query(config.source.server, schema);
+    await applySchema(pipeline, pipelineDir, config.source.server);
   }
   const server =
     config.source.kind === 'server' ? config.source.server : await embeddedServer(dataDir, signal);
@@ -38,6 +38,16 @@ export async function runGenerate(
   };
   const generatorOptions = { ...config.generator, seed, ...limits };
   await new GeneratorPart(pipeline.generate, server, generatorOptions, onRows).run(signal);
+}
+
+/** Creates the pipeline's tables where they are missing. */
+export async function applySchema(
+  pipeline: Pipeline,
+  pipelineDir: string,
+  server: ConnectionFacts,
+): Promise<void> {
+  const schema = schemaOf(pipeline, pipelineDir);
+  if (schema !== undefined) await query(server, schema);
 }
 
 /** Where the embedded server of the Millrace that runs on `dataDir` is. */

@@ -61,6 +61,24 @@ export type GenerateOptions = Readonly<{
   batches?: number;
 }>;
 
+/** What a process of its own does, and what it is told on the command line. */
+export type Role = CaptureRole | StreamRole | GeneratorRole;
+export type CaptureRole = Readonly<{ role: 'capture'; adoptSlot: boolean }>;
+/** No names: all processors of the pipeline. */
+export type StreamRole = Readonly<{ role: 'stream'; processors: readonly string[] }>;
+export type GeneratorRole = Readonly<{
+  role: 'generator';
+  /** A server of the user's own gets tables and rows only with it. */
+  demo: boolean;
+  /** Rows a second; without it batches at the configured interval. */
+  rate?: number;
+}>;
+
+export type RoleOptions = Readonly<{
+  pipelineDir: string;
+  env: Readonly<Record<string, string | undefined>>;
+}>;
+
 export type ResetOptions = Readonly<{
   dataDir: string;
   /** Drops slot and publication of this pipeline's connector on the server too. */

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { finished } from 'node:stream/promises';
-import { pino, type Logger } from 'pino';
+import { pino, type DestinationStream, type Logger } from 'pino';
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
 import type { LogLevel } from './config.ts';
 import { logFileIn, placesIn } from './data-directory.ts';
@@ -16,7 +16,17 @@ const SECRETS = ['password', 'url', 'PGPASSWORD', 'POSTGRES_PASSWORD'];
  */
 export function openLogger(dataDir: string, level: LogLevel): { logger: Logger } & AsyncDisposable {
   const file = new LogFile(dataDir);
-  const logger = pino(
+  return { logger: newLogger(level, file), [Symbol.asyncDispose]: () => file.end() };
+}
+
+/** The same lines on standard output, for whoever runs the process to keep. */
+export function openProcessLogger(level: LogLevel): { logger: Logger } & Disposable {
+  const out = pino.destination({ fd: process.stdout.fd, sync: true });
+  return { logger: newLogger(level, out), [Symbol.dispose]: () => out.flushSync() };
+}
+
+function newLogger(level: LogLevel, to: DestinationStream): Logger {
+  return pino(
     {
       level,
       base: null,
@@ -27,12 +37,8 @@ export function openLogger(dataDir: string, level: LogLevel): { logger: Logger }
         censor: '[secret]',
       },
     },
-    file,
+    to,
   );
-  return {
-    logger,
-    [Symbol.asyncDispose]: () => file.end(),
-  };
 }
 
 /** Takes lines whatever becomes of them: a full disk must not end what can still run. */

@@ -42,14 +42,34 @@ export async function* checkSource(
     };
 }
 
-/** Throws `source_not_ready` that lists all that is missing, as found. */
+/**
+ * Throws `source_not_ready` that lists all that is missing, as found. With `waitForServer`, a
+ * server that is away passes: the connector waits for it.
+ */
 export async function refuseUnready(
   connection: ConnectionFacts,
   connector: ConnectorConfig,
+  { waitForServer }: Readonly<{ waitForServer: boolean }>,
 ): Promise<void> {
-  const missing = (await checkServer(connection, connector)).filter(({ ok }) => ok === false);
+  const missing = (await checksOf(connection, connector, waitForServer)).filter(
+    ({ ok }) => ok === false,
+  );
   if (missing.length > 0)
     throw new MillraceError('source_not_ready', { missing: missing.map(describe) });
+}
+
+async function checksOf(
+  connection: ConnectionFacts,
+  connector: ConnectorConfig,
+  waitForServer: boolean,
+): Promise<readonly Check[]> {
+  try {
+    return await checkServer(connection, connector);
+  } catch (error) {
+    const isAway = error instanceof MillraceError && error.code === 'source_unreachable';
+    if (isAway && waitForServer) return [];
+    throw error;
+  }
 }
 
 function describe({ name, expected, found, fix }: Check): string {

@@ -1,10 +1,5 @@
 import { randomInt } from 'node:crypto';
-import { query } from '../adapters/postgres/client.ts';
-import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { PostgresSource } from '../adapters/postgres/source.ts';
-import type { ConnectorConfig } from '../capture/connector-config.ts';
-import { MillraceError } from '../domain/errors.ts';
-import type { ConnectorStatus } from '../domain/status.ts';
 import { Bell } from '../lib/bell.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
@@ -17,19 +12,14 @@ import { DataDirectory } from './data-directory.ts';
 import { tellStarter } from './detach.ts';
 import { EmbeddedServer } from './embedded-server.ts';
 import { failureOf } from './failure.ts';
+import { applySchema } from './generate.ts';
 import { GeneratorPart } from './generator-part.ts';
+import { hasCopied } from './has-copied.ts';
 import { housekeeping } from './housekeeping.ts';
 import type { UpEvent, UpOptions } from './launch.ts';
-import {
-  connectorFileOf,
-  loadPipeline,
-  readConnector,
-  schemaOf,
-  serverOf,
-} from './load-pipeline.ts';
+import { connectorFileOf, loadPipeline, readConnector, serverOf } from './load-pipeline.ts';
 import { openLogger } from './logging.ts';
 import { PartFailures } from './part-failures.ts';
-import type { Pipeline } from './pipeline.ts';
 import { RateMeter } from './rate-meter.ts';
 import { runParts } from './run-parts.ts';
 import { runWorker } from './run-worker.ts';
@@ -94,7 +84,8 @@ async function up(
   const isDemo = embedded !== undefined || options.demo;
   // The check wants tables, which a demonstration brings with it.
   if (isDemo) await applySchema(pipeline, options.pipelineDir, server);
-  if (embedded === undefined) await checkFirst(connection, connector, isDemo);
+  if (embedded === undefined)
+    await refuseUnready(connection, connector, { waitForServer: !isDemo });
   signal.throwIfAborted();
 
   const failures = new PartFailures(logger, onEvent, Date.now);
@@ -184,13 +175,6 @@ async function up(
   onEvent({ kind: 'stopping' });
 }
 
-/** Rows of a demonstration are to be seen as changes, so they come after the first copy. */
-function hasCopied(connector: ConnectorStatus | undefined): true | undefined {
-  const isBefore =
-    connector === undefined || connector.state === 'starting' || connector.state === 'copying';
-  return isBefore ? undefined : true;
-}
-
 /** Server, log and store at once; they take the time of the slowest. */
 async function openParts(
   stack: AsyncDisposableStack,
@@ -215,32 +199,6 @@ async function openParts(
   if (log.status === 'rejected') throw log.reason;
   if (store.status === 'rejected') throw store.reason;
   return { embedded: embedded.value, log: log.value, store: store.value };
-}
-
-/**
- * What the server lacks is said before anything starts. One that is away is waited for, as it
- * would be later, by the connector; only a demonstration has to write to it first.
- */
-async function checkFirst(
-  connection: ConnectionFacts,
-  connector: ConnectorConfig,
-  isDemo: boolean,
-): Promise<void> {
-  try {
-    await refuseUnready(connection, connector);
-  } catch (error) {
-    const isAway = error instanceof MillraceError && error.code === 'source_unreachable';
-    if (!isAway || isDemo) throw error;
-  }
-}
-
-async function applySchema(
-  pipeline: Pipeline,
-  pipelineDir: string,
-  server: ConnectionFacts,
-): Promise<void> {
-  const schema = schemaOf(pipeline, pipelineDir);
-  if (schema !== undefined) await query(server, schema);
 }
 
 function ticker(

@@ -12,6 +12,7 @@ import { logsCommand } from './commands/logs.ts';
 import { psqlCommand } from './commands/psql.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
 import { resetCommand } from './commands/reset.ts';
+import { runCommand } from './commands/run.ts';
 import { statusCommand } from './commands/status.ts';
 import { storeCommand } from './commands/store.ts';
 import { topicsCommand } from './commands/topics.ts';
@@ -40,6 +41,7 @@ export function createProgram(context: Context): Command {
     statusCommand(context),
     doctorCommand(context),
     captureCommand(context),
+    runCommand(context),
     connectorCommand(context),
     topicsCommand(context),
     consumeCommand(context),
