@@ -62,6 +62,25 @@ describe('capture starts', () => {
   });
 });
 
+describe('capture goes on, when it is told to adopt the slot,', () => {
+  test('where somebody else has carried the slot to, with what is left of a copy', () => {
+    const copy = [{ oid: 1, schema: 'public', name: 'a' }];
+    const inside = { finalLsn: parseLsn('0/4E'), messages: 3 };
+    const stored = position('0/41', { transaction: inside, copy });
+    assert.deepEqual(decide(stored, slot(), true), {
+      how: 'resume',
+      position: position('0/50', { transaction: undefined, copy }),
+    });
+  });
+
+  test('where the log ends, when that is further', () => {
+    assert.deepEqual(decide(position('0/51'), slot(), true), {
+      how: 'resume',
+      position: position('0/51'),
+    });
+  });
+});
+
 describe('capture refuses to start', () => {
   const cases = [
     [

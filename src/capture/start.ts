@@ -15,6 +15,7 @@ export type Start =
 /**
  * Decides how to start, and refuses where changes would be lost in silence: the server skips
  * without a word what lies between the position of the log and the confirmed position of the slot.
+ * With `adoptSlot` somebody else, such as Debezium, has carried the slot on, and what lies between is theirs.
  */
 export function decideStart(
   position: Position | undefined,
@@ -26,7 +27,7 @@ export function decideStart(
   if (position !== undefined) refuseOtherSource(position, server, slotName);
   if (slot !== undefined) refuseUnusable(slot, slotName, server);
   if (position?.end !== undefined)
-    return resume({ ...position, end: position.end }, slot, server, slotName);
+    return resume({ ...position, end: position.end }, slot, server, slotName, adoptSlot);
   if (slot === undefined) return { how: 'create' };
   const confirmed = slot.confirmedFlush;
   if (confirmed === undefined) throw new MillraceError('slot_exists', { slot: slotName });
@@ -40,6 +41,7 @@ function resume(
   slot: Slot | undefined,
   server: SourceIdentity,
   slotName: string,
+  adoptSlot: boolean,
 ): Start {
   // Streaming would begin in the server's future, and leave out all until then.
   if (position.end > server.walEnd)
@@ -49,13 +51,15 @@ function resume(
     });
   if (slot === undefined)
     throw new MillraceError('slot_missing', { slot: slotName, position: formatLsn(position.end) });
-  if (slot.confirmedFlush !== undefined && slot.confirmedFlush > position.end)
-    throw new MillraceError('log_behind_slot', {
-      slot: slotName,
-      log: formatLsn(position.end),
-      confirmed: formatLsn(slot.confirmedFlush),
-    });
-  return { how: 'resume', position };
+  const confirmed = slot.confirmedFlush;
+  if (confirmed === undefined || confirmed <= position.end) return { how: 'resume', position };
+  if (adoptSlot)
+    return { how: 'resume', position: { ...position, end: confirmed, transaction: undefined } };
+  throw new MillraceError('log_behind_slot', {
+    slot: slotName,
+    log: formatLsn(position.end),
+    confirmed: formatLsn(confirmed),
+  });
 }
 
 function refuseOtherSource(position: Position, server: SourceIdentity, slotName: string): void {

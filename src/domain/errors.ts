@@ -136,7 +136,7 @@ export const REMEDIES = {
   log_behind_slot: {
     retry: 'never',
     exit: 1,
-    hint: 'The slot was confirmed further than this log reaches, so changes between are gone from the server: restore the newer log, or `millrace reset --source` and start again, so that the tables are copied again.',
+    hint: 'The slot was confirmed further than this log reaches, so changes between are gone from the server: restore the newer log; where another connector has carried the slot on, start with --adopt-slot; or `millrace reset --source` and start again, so that the tables are copied again.',
   },
   reconcile_not_possible: {
     retry: 'never',
