@@ -201,6 +201,8 @@ export class ScriptedSource implements ChangeSource {
     return this.end;
   }
 
+  async execute(): Promise<void> {}
+
   async follow({ from }: { from: Lsn }, signal: AbortSignal): Promise<WalStream> {
     this.#beforeAnswer('follow');
     this.publish(); // a commit is visible long before a connector that was cut off is back

@@ -12,6 +12,7 @@ import type { CopyOrders } from './copy-orders.ts';
 import type { CopyProgress } from './copy-progress.ts';
 import type { CopyReport } from './copy-report.ts';
 import { FirstCopy } from './first-copy.ts';
+import { Heartbeat } from './heartbeat.ts';
 import { IncrementalCopy } from './incremental-copy.ts';
 import { LogAppender } from './log-appender.ts';
 import { RecordBatch } from './record-batch.ts';
@@ -40,11 +41,14 @@ export type SessionParts = Readonly<{
   /** The captured tables whose records stand in these topics. */
   tablesOf: (topics: readonly string[]) => Promise<readonly Table[]>;
   onState: (state: 'copying' | 'streaming') => void;
+  /** Why the last heartbeat's action failed; undefined when it did not. */
+  onHeartbeat: (problem: string | undefined) => void;
 }>;
 
 /** One uninterrupted run of capture: what is encoded, where it stands, what is confirmed. */
 export class CaptureSession {
   readonly #parts: SessionParts;
+  readonly #batch: RecordBatch;
   readonly #encoder: ChangeEncoder;
   readonly #relations: RelationRegistry;
   readonly #appender: LogAppender;
@@ -66,6 +70,7 @@ export class CaptureSession {
     const { tombstones, skippedOperations: skipped } = config;
     const encoder = new ChangeEncoder({ names, tombstones, skipped, partitionsOf }, batch);
     encoder.clock.set(parts.clock());
+    this.#batch = batch;
     this.#encoder = encoder;
     this.#relations = new RelationRegistry({
       source,
@@ -192,7 +197,24 @@ export class CaptureSession {
     await runTogether(signal, [
       (stop) => follower.run(stop, (error) => this.#failed.abort(error)),
       (stop) => orders.obey((topics) => this.#order(topics, copy, follower), stop),
+      (stop) => this.#beat(stop),
     ]);
+  }
+
+  async #beat(signal: AbortSignal): Promise<void> {
+    const { source, log, config, clock, onHeartbeat } = this.#parts;
+    const { heartbeat, topicPrefix } = config;
+    if (heartbeat === undefined) return;
+    await new Heartbeat({
+      config: heartbeat,
+      source,
+      log,
+      batch: this.#batch,
+      appender: this.#appender,
+      topicPrefix,
+      clock,
+      onProblem: onHeartbeat,
+    }).run(signal);
   }
 
   /** What copies beside the stream: at first what an earlier session has left. */

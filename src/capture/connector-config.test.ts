@@ -76,3 +76,13 @@ test('tables are chosen as Debezium chooses them: whole names, by regular expres
     [true, false, true, false],
   );
 });
+
+test('heartbeats are off without an interval, and else as the options say', () => {
+  assert.equal(read({ 'heartbeat.action.query': 'select 1' }).heartbeat, undefined);
+  assert.deepEqual(read({ 'heartbeat.interval.ms': '5000' }).heartbeat, {
+    everyMs: 5000,
+    topic: '__debezium-heartbeat.p',
+    action: undefined,
+  });
+  assert.throws(() => read({ 'heartbeat.topics.prefix': 'a b' }), /heartbeat\.topics\.prefix/);
+});

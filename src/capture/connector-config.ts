@@ -1,5 +1,6 @@
 import { MillraceError } from '../domain/errors.ts';
 import { CONNECTOR_OPTIONS, optionProblem, REQUIRED_OPTIONS } from './connector-options.ts';
+import type { HeartbeatConfig } from './heartbeat.ts';
 import { TableFilter } from './table-filter.ts';
 
 /** As libpq knows them. */
@@ -29,6 +30,8 @@ export type ConnectorConfig = Readonly<{
   contextHeaders: boolean;
   placeholder: string;
   chunkRows: number;
+  /** Undefined: none. */
+  heartbeat: HeartbeatConfig | undefined;
 }>;
 
 const PLACEHOLDER = /\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}/g;
@@ -93,6 +96,13 @@ function build(
   const prefix = text('topic.prefix', '');
   if (options.has('topic.prefix') && !/^[a-zA-Z0-9._-]+$/.test(prefix))
     problems.push(`topic.prefix: expected letters, digits, ., _ and -, found "${prefix}"`);
+  const heartbeatPrefix = text('heartbeat.topics.prefix', '__debezium-heartbeat');
+  if (!/^[a-zA-Z0-9._-]+$/.test(heartbeatPrefix))
+    problems.push(
+      `heartbeat.topics.prefix: expected letters, digits, ., _ and -, found "${heartbeatPrefix}"`,
+    );
+  const heartbeatEveryMs = whole('heartbeat.interval.ms', 0, 0, 2_147_483_647);
+  const action = text('heartbeat.action.query', '');
   return {
     name,
     database: {
@@ -126,6 +136,14 @@ function build(
     contextHeaders: text('extended.headers.enabled', 'true') === 'true',
     placeholder: text('unavailable.value.placeholder', '__debezium_unavailable_value'),
     chunkRows: whole('incremental.snapshot.chunk.size', 2048, 1, 1_000_000),
+    heartbeat:
+      heartbeatEveryMs === 0
+        ? undefined
+        : {
+            everyMs: heartbeatEveryMs,
+            topic: `${heartbeatPrefix}.${prefix}`,
+            action: action === '' ? undefined : action,
+          },
   };
 }
 

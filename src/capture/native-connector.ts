@@ -43,6 +43,7 @@ export class NativeConnector implements Connector {
   #problem: string | undefined;
   /** Why the last copy that was asked for is not made. */
   #refusal: string | undefined;
+  #heartbeatProblem: string | undefined;
   #session: CaptureSession | undefined;
   #changesBefore = 0;
   #isPaused = false;
@@ -96,7 +97,7 @@ export class NativeConnector implements Connector {
     const { config, clock } = this.#parts;
     const { confirmedLsn, lagBytes, lagMs, changes = 0 } = this.#session ?? {};
     const copy = this.#report.tables();
-    const problem = this.#problem ?? this.#refusal;
+    const problem = this.#problem ?? this.#heartbeatProblem ?? this.#refusal;
     return {
       component: 'connector',
       atMs: clock(),
@@ -143,6 +144,9 @@ export class NativeConnector implements Connector {
         onState: (state) => {
           this.#state = state;
           this.#problem = undefined;
+        },
+        onHeartbeat: (problem) => {
+          this.#heartbeatProblem = problem;
         },
       });
       await this.#session.run(start, turn);

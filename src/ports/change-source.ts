@@ -138,6 +138,12 @@ export interface ChangeSource extends AsyncDisposable {
   /** Where WAL writing stands: all that is visible to anyone now is before it. A stream gets there though nobody writes. */
   walInsertLsn(): Promise<Lsn>;
 
+  /**
+   * Runs a statement that the configuration asks for; nothing else waits for it. Rejects with the signal's reason
+   * when it aborts: the statement may run on.
+   */
+  execute(sql: string, signal: AbortSignal): Promise<void>;
+
   follow(
     options: Readonly<{ slot: string; publication: string; from: Lsn; messages: boolean }>,
     signal: AbortSignal,

@@ -303,6 +303,35 @@ export function changeSourceContract(name: string, prepare: () => Promise<Source
       });
     });
 
+    describe('statements of the configuration', () => {
+      test('are run one after the other, and refused with what the server says', async () => {
+        await source.execute(
+          'CREATE TABLE asked (id integer); INSERT INTO asked VALUES (1)',
+          NEVER,
+        );
+        await source.execute('INSERT INTO asked VALUES (2)', NEVER);
+        await assert.rejects(source.execute('INSERT INTO unknown VALUES (1)', NEVER), /unknown/);
+        await source.execute('INSERT INTO asked VALUES (3)', NEVER);
+        const [row] = await session.query('SELECT count(*) FROM asked');
+        assert.equal(row?.['count'], '3');
+      });
+
+      test('hold up no question while they wait for a lock, and end when told to', async () => {
+        await session.query('CREATE TABLE barred (id integer PRIMARY KEY)');
+        await using keeper = await fixture.connect();
+        await keeper.query('BEGIN; LOCK TABLE barred IN ACCESS EXCLUSIVE MODE');
+        const stop = new AbortController();
+        const waiting = source.execute('INSERT INTO barred VALUES (1)', stop.signal);
+        const { systemId } = await source.identify();
+        assert.match(systemId, /\d/);
+        await source.slot('none');
+        stop.abort(new Error('told to'));
+        await assert.rejects(waiting, /told to/);
+        await keeper.query('COMMIT');
+        await source.execute('SELECT 1', NEVER);
+      });
+    });
+
     describe('the stream', () => {
       test('takes over where the first snapshot ends, under concurrent inserts', async () => {
         const table = await tableOf('joined', 'id serial PRIMARY KEY');

@@ -30,6 +30,8 @@ export type CreatedSlot = Readonly<{ consistentPoint: Lsn; snapshot: PostgresSna
 export class PostgresSource implements ChangeSource {
   readonly #facts: ConnectionFacts;
   #client: Promise<PostgresClient>;
+  /** Of `execute` alone: a statement of the user's own may wait for locks. */
+  #executor: PostgresClient | undefined;
 
   private constructor(facts: ConnectionFacts, client: PostgresClient) {
     this.#facts = facts;
@@ -149,6 +151,23 @@ export class PostgresSource implements ChangeSource {
     return end;
   }
 
+  async execute(sql: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#executor?.isOpen !== true) this.#executor = await PostgresClient.connect(this.#facts);
+    const executor = this.#executor;
+    const leave = () => void executor[Symbol.asyncDispose]();
+    signal.addEventListener('abort', leave, { once: true });
+    try {
+      signal.throwIfAborted();
+      await executor.query(sql);
+    } catch (error) {
+      signal.throwIfAborted();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', leave);
+    }
+  }
+
   async follow(options: FollowOptions, signal: AbortSignal): Promise<PostgresWalStream> {
     try {
       return await PostgresWalStream.open(this.#facts, options, signal);
@@ -177,6 +196,7 @@ export class PostgresSource implements ChangeSource {
     // A connection that never opened needs no end.
     const client = await this.#client.catch(() => undefined);
     await client?.[Symbol.asyncDispose]();
+    await this.#executor?.[Symbol.asyncDispose]();
   }
 
   #connected(): Promise<PostgresClient> {
