@@ -25,12 +25,15 @@ export async function temporaryConnect({
   brokers,
   settings = {},
   env = {},
+  jvm,
 }: Readonly<{
   brokers: readonly string[];
   /** Of connect.properties, over those of `deploy/`. */
   settings?: Readonly<Record<string, string>>;
   /** What `${env:NAME}` in a connector's configuration finds, as far as the file allows. */
   env?: Readonly<Record<string, string>>;
+  /** Options of the JVM, in place of those for a quick start. */
+  jvm?: readonly string[];
 }>): Promise<TemporaryConnect> {
   const [kafka, debezium] = [await jarsOf('kafka'), await jarsOf('debezium')];
   const folder = await mkdtemp(join(tmpdir(), 'millrace-connect-'));
@@ -53,7 +56,7 @@ export async function temporaryConnect({
     const url = `http://${HOST}:${port}`;
     const worker = await ServerProcess.start({
       name: `connect-${port}`,
-      ...java(kafka, 'org.apache.kafka.connect.cli.ConnectDistributed', [file]),
+      ...java(kafka, 'org.apache.kafka.connect.cli.ConnectDistributed', [file], jvm),
       env,
       isReady: () => isHealthy(url),
     });

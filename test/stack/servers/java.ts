@@ -8,16 +8,17 @@ const LOGGING = join(import.meta.dirname, '../../../deploy/kafka/log4j2.xml');
 /** For a start in half the time; these servers never run for long enough to miss the rest. */
 const QUICK = ['-Xmx512m', '-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Xshare:auto'];
 
-/** How a main class of the jars is started, with the logging of `deploy/`. */
+/** How a main class of the jars is started, with the logging of `deploy/`; `jvm` in place of a quick start. */
 export function java(
   jars: string,
   mainClass: string,
   args: readonly string[],
+  jvm: readonly string[] = QUICK,
 ): Pick<ServerCommand, 'program' | 'args' | 'missing'> {
   return {
     program: 'java',
     args: [
-      ...QUICK,
+      ...jvm,
       `-Dlog4j2.configurationFile=${LOGGING}`,
       '-cp',
       join(jars, '*'),

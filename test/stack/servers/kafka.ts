@@ -25,6 +25,8 @@ export type KafkaOptions = Readonly<{
   port?: number;
   /** What the broker tells clients of its plain listener, where a relay stands before it. */
   advertisedPort?: number;
+  /** Options of the JVM, in place of those for a quick start. */
+  jvm?: readonly string[];
 }>;
 
 /** A broker of a test's own, with its ZooKeeper where it has one; their data goes with its disposal. */
@@ -104,7 +106,7 @@ async function startKraft(
   );
   const format = ['format', '--cluster-id', CLUSTER_ID, '--config', file, ...users];
   await runJava(jars, 'kafka.tools.StorageTool', format);
-  return startBroker(jars, file, ports);
+  return startBroker(jars, file, ports, options);
 }
 
 async function startOnZookeeper(
@@ -123,18 +125,19 @@ async function startOnZookeeper(
   };
   await writeFile(file, await deployed('kafka/server-zookeeper.properties', settings));
   const port = must(ports['EXTERNAL'], 'every broker has it');
-  return startBroker(jars, file, ports, () => knowsTopicsOf(folder, port));
+  return startBroker(jars, file, ports, options, () => knowsTopicsOf(folder, port));
 }
 
 function startBroker(
   jars: string,
   file: string,
   ports: Readonly<Record<string, number>>,
+  { jvm }: KafkaOptions,
   knowsItsTopics: () => Promise<boolean> = async () => true,
 ): Promise<ServerProcess> {
   return ServerProcess.start({
     name: `kafka-${ports['EXTERNAL']}`,
-    ...java(jars, 'kafka.Kafka', [file]),
+    ...java(jars, 'kafka.Kafka', [file], jvm),
     isReady: async (logged) =>
       /\[Kafka(Raft)?Server (node)?[iI]d=1\] (Kafka Server )?started/.test(logged) &&
       (await knowsItsTopics()),
