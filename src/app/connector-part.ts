@@ -107,15 +107,26 @@ export class ConnectorPart implements Part, AsyncDisposable {
         if (value === null) continue;
         const command = JSON.parse(Buffer.from(value).toString('utf8')) as Command;
         if (!('connector' in command) || command.connector !== config.name) continue;
-        if (command.do === 'copy') {
-          void this.#copy(command.topics);
-          continue;
-        }
+        this.#obeyOne(command);
+        onChange();
+      }
+    }
+  }
+
+  #obeyOne(command: Extract<Command, { connector: string }>): void {
+    switch (command.do) {
+      case 'copy':
+        return void this.#copy(command.topics);
+      case 'restart':
+        // Its session ends and another begins, with connections of its own.
+        if (this.#isPaused) return;
+        this.#connector?.pause();
+        return this.#connector?.resume();
+      case 'pause':
+      case 'resume':
         this.#isPaused = command.do === 'pause';
         if (this.#isPaused) this.#connector?.pause();
         else this.#connector?.resume();
-        onChange();
-      }
     }
   }
 
