@@ -1,40 +1,28 @@
-import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
-import { PostgresSource } from '../adapters/postgres/source.ts';
-import type { ConnectorConfig } from '../capture/connector-config.ts';
-import { NativeConnector } from '../capture/native-connector.ts';
 import type { Command } from '../domain/command.ts';
 import { remedyFor } from '../domain/errors.ts';
 import type { ConnectorState, ConnectorStatus } from '../domain/status.ts';
-import type { EventLog } from '../ports/event-log.ts';
-import { partitionsOf, type Part } from './compose.ts';
+import type { Connector } from '../ports/connector.ts';
+import type { Part } from './compose.ts';
 import { failureOf } from './failure.ts';
-import { CAPTURE_SCHEMAS, COMMANDS } from './topics.ts';
-import { VERSION } from './version.ts';
+import { type ConnectorPlace, openConnector, type OpenedConnector } from './open-connector.ts';
+import { COMMANDS } from './topics.ts';
 
 const LOOK_EVERY_MS = 50;
 
-export type ConnectorPartOptions = Readonly<{
-  log: EventLog;
-  config: ConnectorConfig;
-  connection: ConnectionFacts;
-  partitions: Readonly<Record<string, number>>;
-  adoptSlot: boolean;
-  onChange: () => void;
-}>;
+export type ConnectorPartOptions = ConnectorPlace & Readonly<{ onChange: () => void }>;
 
-/** The native connector with its source, and what operators ask of it. */
+/** The connector, and what operators ask of it. */
 export class ConnectorPart implements Part, AsyncDisposable {
   readonly name = 'connector';
-  /** Obeys pauses and resumptions that are asked for while it runs. */
+  /** Obeys what is asked for while it runs. */
   readonly commands: Part = {
     name: 'commands to the connector',
     run: (signal) => this.#obey(signal),
   };
 
   readonly #options: ConnectorPartOptions;
-  #source: PostgresSource | undefined;
-  #connector: NativeConnector | undefined;
-  readonly #made = Promise.withResolvers<NativeConnector>();
+  #opened: OpenedConnector | undefined;
+  readonly #made = Promise.withResolvers<Connector>();
   #isPaused = false;
   #failure: unknown;
   #seen: ConnectorState | undefined;
@@ -57,7 +45,7 @@ export class ConnectorPart implements Part, AsyncDisposable {
   }
 
   status(): ConnectorStatus {
-    if (this.#connector !== undefined) return this.#connector.status();
+    if (this.#opened !== undefined) return this.#opened.connector.status();
     const { name, slot, publication } = this.#options.config;
     const base = { component: 'connector', atMs: Date.now(), name, slot, publication } as const;
     if (this.#failure === undefined) return { ...base, state: 'starting', changes: 0 };
@@ -66,7 +54,7 @@ export class ConnectorPart implements Part, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#source?.[Symbol.asyncDispose]();
+    await this.#opened?.[Symbol.asyncDispose]();
   }
 
   /** Others wait for the state: it is told when it changes, not at the next second. */
@@ -78,24 +66,14 @@ export class ConnectorPart implements Part, AsyncDisposable {
   };
 
   /** Kept from run to run: it makes its connections anew, and its counts go on. */
-  async #ready(): Promise<NativeConnector> {
-    const { log, config, connection, partitions, adoptSlot } = this.#options;
-    this.#source ??= await PostgresSource.open(connection);
-    if (this.#connector === undefined) {
-      this.#connector = new NativeConnector({
-        source: this.#source,
-        log,
-        config,
-        partitionsOf: partitionsOf({ partitions }),
-        schemasTopic: CAPTURE_SCHEMAS,
-        version: VERSION,
-        adoptSlot,
-        clock: Date.now,
-      });
-      if (this.#isPaused) this.#connector.pause();
-      this.#made.resolve(this.#connector);
+  async #ready(): Promise<Connector> {
+    if (this.#opened === undefined) {
+      this.#opened = await openConnector(this.#options);
+      const { connector } = this.#opened;
+      if (this.#isPaused) connector.pause();
+      this.#made.resolve(connector);
     }
-    return this.#connector;
+    return this.#opened.connector;
   }
 
   async #obey(signal: AbortSignal): Promise<void> {
@@ -114,19 +92,20 @@ export class ConnectorPart implements Part, AsyncDisposable {
   }
 
   #obeyOne(command: Extract<Command, { connector: string }>): void {
+    const connector = this.#opened?.connector;
     switch (command.do) {
       case 'copy':
         return void this.#copy(command.topics);
       case 'restart':
         // Its session ends and another begins, with connections of its own.
         if (this.#isPaused) return;
-        this.#connector?.pause();
-        return this.#connector?.resume();
+        connector?.pause();
+        return connector?.resume();
       case 'pause':
       case 'resume':
         this.#isPaused = command.do === 'pause';
-        if (this.#isPaused) this.#connector?.pause();
-        else this.#connector?.resume();
+        if (this.#isPaused) connector?.pause();
+        else connector?.resume();
     }
   }
 
