@@ -88,7 +88,7 @@ export class CommandLine implements AsyncDisposable {
 
   /** Asked in this process, which is quicker than by the command line. */
   ask<Name extends OperationName>(name: Name, args: ArgumentsOf<Name>): Promise<ValueOf<Name>[]> {
-    return Array.fromAsync(callOperation(this.dataDir, name, args, NEVER));
+    return Array.fromAsync(callOperation({ dataDir: this.dataDir }, name, args, NEVER));
   }
 
   async status(): Promise<StatusReport> {

@@ -117,7 +117,7 @@ describe('millrace reconcile', () => {
       const stop = new AbortController();
       const args = { nameBlockersAfterMs: 50 };
       let named: string | undefined;
-      for await (const event of callOperation(shop.dataDir, 'reconcile', args, stop.signal)) {
+      for await (const event of callOperation(shop, 'reconcile', args, stop.signal)) {
         if (event.kind !== 'progress' || !event.message.includes('still waiting')) continue;
         named = event.message;
         stop.abort();
@@ -145,7 +145,7 @@ describe('millrace reconcile', () => {
   });
 
   test('still agrees after all of that', async () => {
-    for await (const event of callOperation(shop.dataDir, 'reconcile', {}, NEVER))
+    for await (const event of callOperation(shop, 'reconcile', {}, NEVER))
       if (event.kind === 'summary') assert.equal(event.differences, 0);
   });
 });

@@ -61,7 +61,7 @@ function start() {
 }
 
 const ask = <Name extends OperationName>(name: Name, args: ArgumentsOf<Name>) =>
-  Array.fromAsync(callOperation(dataDir, name, args, never));
+  Array.fromAsync(callOperation({ dataDir }, name, args, never));
 const askOnce = async <Name extends OperationName>(
   name: Name,
   args: ArgumentsOf<Name>,

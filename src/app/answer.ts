@@ -1,10 +1,15 @@
 import { MillraceError } from '../domain/errors.ts';
-import type { ConnectorStatus } from '../domain/status.ts';
 import { globMatcher, isGlob, literalPrefixOf } from '../lib/glob.ts';
 import type { Store } from '../ports/store.ts';
+import {
+  connectorStatus,
+  copyTables,
+  restartConnector,
+  setPaused,
+} from './connector-operations.ts';
 import { consume } from './consume.ts';
 import { findDeadLetter, listDeadLetters, settleDeadLetters } from './dead-letter-operations.ts';
-import type { OperationContext, RunningParts } from './operation-context.ts';
+import { type OperationContext, runningIn, storeIn } from './operation-context.ts';
 import type {
   ArgumentsOf,
   OperationName,
@@ -22,30 +27,29 @@ type Answer<Name extends OperationName> = (
   signal: AbortSignal,
 ) => AsyncIterable<ValueOf<Name>>;
 
-/** How each operation is answered, in whichever process holds the files. */
+/** How each operation is answered, in whichever process has log and store. */
 const ANSWERS: { readonly [Name in keyof Operations]: Answer<Name> } = {
   status: (_, context) => once(() => readStatus(context)),
   topics: (_, { log }) => readTopics(log),
   consume: (args, { log }, signal) => consume(log, args, signal),
-  'store.get': ({ key }, { store, clock }) => once(() => entryOf(store, key, clock())),
+  'store.get': ({ key }, context) =>
+    once(async () => entryOf(storeIn(context), key, context.clock())),
   'store.keys': (args, context, signal) => keys(args, context, signal),
   'store.scan': (args, context, signal) => scan(args, context, signal),
-  'dlq.list': ({ processor }, { store }) => listDeadLetters(store, processor),
-  'dlq.show': ({ id }, { store }) => once(() => findDeadLetter(store, id)),
+  'dlq.list': ({ processor }, context) => listDeadLetters(storeIn(context), processor),
+  'dlq.show': ({ id }, context) => once(async () => findDeadLetter(storeIn(context), id)),
   'dlq.replay': (target, context, signal) =>
-    once(() => settleDeadLetters('replay', target, context, runningIn(context), signal)),
+    once(() => settleDeadLetters('replay', target, context, signal)),
   'dlq.drop': (target, context, signal) =>
-    once(() => settleDeadLetters('drop', target, context, runningIn(context), signal)),
-  reconcile: (args, context, signal) => reconcile(args, context, runningIn(context), signal),
+    once(() => settleDeadLetters('drop', target, context, signal)),
+  reconcile: (args, context, signal) => reconcile(args, context, signal),
+  'connector.status': (_, context) => once(async () => connectorStatus(context)),
   'connector.pause': (_, context, signal) => once(() => setPaused(true, context, signal)),
   'connector.resume': (_, context, signal) => once(() => setPaused(false, context, signal)),
+  'connector.restart': (_, context, signal) => once(() => restartConnector(context, signal)),
+  'connector.copy': (args, context, signal) => once(() => copyTables(args, context, signal)),
   source: (_, context) => once(async () => runningIn(context).source),
-  stop: (_, context) =>
-    once(async () => {
-      const { pid, stop } = runningIn(context);
-      stop();
-      return { pid };
-    }),
+  stop: (_, context) => once(async () => stop(context)),
 };
 
 /** Answers an operation that came by its name; `usage` when there is none of that name. */
@@ -62,9 +66,11 @@ export async function* answerOperation(
   yield* answer((args ?? {}) as never, context, signal);
 }
 
-function runningIn({ running, dataDir }: OperationContext): RunningParts {
-  if (running === undefined) throw new MillraceError('not_running', { dir: dataDir });
-  return running;
+function stop(context: OperationContext): { pid: number } {
+  const { process } = runningIn(context);
+  if (process === undefined) throw new MillraceError('not_running', { dir: context.dataDir });
+  process.stop();
+  return { pid: process.pid };
 }
 
 async function* once<T>(answer: () => Promise<T>): AsyncGenerator<T, void> {
@@ -73,12 +79,12 @@ async function* once<T>(answer: () => Promise<T>): AsyncGenerator<T, void> {
 
 async function* keys(
   { pattern, limit = Infinity }: ScanArguments,
-  { store, clock }: OperationContext,
+  context: OperationContext,
   signal: AbortSignal,
 ): AsyncGenerator<{ key: string }, void> {
   const isWanted = isGlob(pattern) ? globMatcher(pattern) : () => true;
   let left = limit;
-  for await (const key of store.keys(literalPrefixOf(pattern), clock())) {
+  for await (const key of storeIn(context).keys(literalPrefixOf(pattern), context.clock())) {
     if (signal.aborted || left <= 0) return;
     if (!isWanted(key)) continue;
     yield { key };
@@ -92,7 +98,7 @@ async function* scan(
   signal: AbortSignal,
 ): AsyncGenerator<StoreEntry, void> {
   for await (const { key } of keys(args, context, signal)) {
-    const entry = await entryOf(context.store, key, context.clock());
+    const entry = await entryOf(storeIn(context), key, context.clock());
     // Gone since its key was listed.
     if (entry.type !== 'absent') yield entry;
   }
@@ -101,17 +107,4 @@ async function* scan(
 async function entryOf(store: Store, key: string, nowMs: number): Promise<StoreEntry> {
   const found = await store.get(key, nowMs);
   return found === undefined ? { key, type: 'absent' } : { key, ...found };
-}
-
-async function setPaused(
-  isPaused: boolean,
-  context: OperationContext,
-  signal: AbortSignal,
-): Promise<ConnectorStatus> {
-  const { commands, connector } = runningIn(context);
-  await commands.send({ do: isPaused ? 'pause' : 'resume', connector });
-  return context.statuses.until(() => {
-    const status = context.statuses.connector;
-    return status !== undefined && (status.state === 'paused') === isPaused ? status : undefined;
-  }, signal);
 }

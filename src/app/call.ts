@@ -1,28 +1,24 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { MillraceError } from '../domain/errors.ts';
-import { Bell } from '../lib/bell.ts';
 import { answerOperation } from './answer.ts';
-import { readConfig } from './config.ts';
-import { openLog, openStore } from './compose.ts';
 import { askControlSocket } from './control-socket.ts';
-import { DataDirectory, FORMAT_FILE } from './data-directory.ts';
-import type { OperationContext } from './operation-context.ts';
+import { DataDirectory } from './data-directory.ts';
 import type { ArgumentsOf, OperationName, ValueOf } from './operations.ts';
-import { StatusBoard } from './status-board.ts';
+import { type OperationPlace, RemoteContext } from './remote-context.ts';
 
 const STOP_PATIENCE_MS = 30_000;
 
 /**
- * Asks the Millrace that runs on `dataDir`; when none does, takes the lock for as long as the
- * answer takes, and answers from the files. Ends early, without an error, when `signal` aborts.
+ * Asks the Millrace that runs on the data directory; when none does, answers here: from the servers
+ * that the environment names, or from the files, whose lock is taken for as long as that takes.
+ * Ends early, without an error, when `signal` aborts.
  */
 export async function* callOperation<Name extends OperationName>(
-  dataDir: string,
+  place: OperationPlace,
   name: Name,
   args: ArgumentsOf<Name>,
   signal: AbortSignal,
 ): AsyncGenerator<ValueOf<Name>, void> {
+  const { dataDir } = place;
   try {
     let isAnswered = false;
     try {
@@ -36,36 +32,12 @@ export async function* callOperation<Name extends OperationName>(
       const isAlone = error instanceof MillraceError && error.code === 'not_running';
       if (!isAlone || isAnswered) throw error;
     }
-    yield* answerFromFiles(dataDir, name, args, signal);
+    await using context = await RemoteContext.open(place, name);
+    const answers = answerOperation(name, args, context.operations, signal);
+    yield* answers as AsyncIterable<ValueOf<Name>>;
   } catch (error) {
     if (!signal.aborted) throw error;
   }
-}
-
-async function* answerFromFiles<Name extends OperationName>(
-  dataDir: string,
-  name: Name,
-  args: ArgumentsOf<Name>,
-  signal: AbortSignal,
-): AsyncGenerator<ValueOf<Name>, void> {
-  // To look is no reason to create: a mistyped --data-dir shows as what it is.
-  if (!existsSync(join(dataDir, FORMAT_FILE)))
-    throw new MillraceError('not_running', { dir: dataDir, found: 'no data there' });
-  using _held = await DataDirectory.open(dataDir, name);
-  const places = readConfig({}, { dataDir });
-  await using log = await openLog(places, Bell.memory());
-  await using store = await openStore(places);
-  const statuses = new StatusBoard(log);
-  await statuses.load();
-  const context: OperationContext = {
-    dataDir,
-    log,
-    store,
-    statuses,
-    clock: Date.now,
-    running: undefined,
-  };
-  yield* answerOperation(name, args, context, signal) as AsyncIterable<ValueOf<Name>>;
 }
 
 /** The lock is given back last, after the server has ended; the process is gone a moment later. */

@@ -10,11 +10,14 @@ type WithoutStamp<T> = T extends unknown ? Omit<T, 'id' | 'atMs'> : never;
 export class CommandSender {
   readonly #log: EventLog;
   readonly #clock: () => number;
+  readonly #name: string;
   #producer: Promise<Producer> | undefined;
 
-  constructor(log: EventLog, clock: () => number) {
+  /** `name` is the producer's; one sender of a name lives at a time. */
+  constructor(log: EventLog, clock: () => number, name = 'operator') {
     this.#log = log;
     this.#clock = clock;
+    this.#name = name;
   }
 
   /** Resolves when the command is durable; that it was obeyed shows in the part's status. */
@@ -26,7 +29,7 @@ export class CommandSender {
       value: Buffer.from(JSON.stringify(command)),
       headers: [],
     };
-    this.#producer ??= this.#log.openProducer('operator');
+    this.#producer ??= this.#log.openProducer(this.#name);
     try {
       const producer = await this.#producer;
       await producer.append(blocksOf([{ topic: COMMANDS, partition: 0, record }]));

@@ -4,7 +4,7 @@ import type { Store } from '../ports/store.ts';
 import { listParked, type ParkedRecord as StoredRecord } from '../stream/dead-letters.ts';
 import { REPLAYS } from '../stream/task.ts';
 import { parsedOrText } from './consume.ts';
-import type { OperationContext, RunningParts } from './operation-context.ts';
+import { type OperationContext, runningIn, storeIn } from './operation-context.ts';
 import type { ParkedOutcome, ParkedRecord, ParkedTarget } from './operations.ts';
 
 /** How long a replay may take to show; what it does goes on after that. */
@@ -32,10 +32,11 @@ export async function findDeadLetter(store: Store, id: string): Promise<ParkedRe
 export async function settleDeadLetters(
   action: 'replay' | 'drop',
   target: ParkedTarget,
-  { store, clock }: OperationContext,
-  { commands, pipeline }: RunningParts,
+  context: OperationContext,
   signal: AbortSignal,
 ): Promise<ParkedOutcome> {
+  const { commands, pipeline } = runningIn(context);
+  const store = storeIn(context);
   const processor = 'id' in target ? parseId(target.id).processor : target.processor;
   if (!pipeline.processors.some(({ name }) => name === processor))
     throw new MillraceError('usage', {
@@ -49,7 +50,7 @@ export async function settleDeadLetters(
   } else {
     await commands.send({ do: `dlq-${action}-all`, processor });
   }
-  const parkedAfter = await settled(store, processor, before, clock, signal);
+  const parkedAfter = await settled(store, processor, before, context.clock, signal);
   return { processor, parkedBefore: before.count, parkedAfter };
 }
 

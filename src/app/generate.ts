@@ -55,7 +55,7 @@ export async function embeddedServer(
   dataDir: string,
   signal: AbortSignal,
 ): Promise<ConnectionFacts> {
-  for await (const source of callOperation(dataDir, 'source', {}, signal)) {
+  for await (const source of callOperation({ dataDir }, 'source', {}, signal)) {
     const { host, port, database, user, password = '' } = source;
     return { host, port, database, user, password };
   }

@@ -1,28 +1,40 @@
 import type { PostgresSource } from '../adapters/postgres/source.ts';
+import type { ConnectorConfig } from '../capture/connector-config.ts';
+import { MillraceError } from '../domain/errors.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
 import type { CommandSender } from './command-sender.ts';
+import type { Config } from './config.ts';
 import type { SourceAddress, StatusReport } from './operations.ts';
 import type { Pipeline } from './pipeline.ts';
 import type { StatusBoard } from './status-board.ts';
 
-/** What an operation works with: the files, and the running parts where there are any. */
+/** What an operation works with: log and store, and the running parts where there are any. */
 export type OperationContext = Readonly<{
   dataDir: string;
   log: EventLog;
-  store: Store;
+  /** Undefined where the configuration names no store: capture into Kafka needs none. */
+  store: Store | undefined;
   statuses: StatusBoard;
   clock: () => number;
-  /** Undefined: nothing runs; this process has opened the files only to answer. */
+  /** Undefined: nothing runs, or the operation does not ask; this process is there only to answer. */
   running: RunningParts | undefined;
+  /** Where log and store are, when they are servers. */
+  servers?: Readonly<{ kafka?: string; redis?: string }>;
 }>;
 
 export type RunningParts = Readonly<{
-  pid: number;
-  startedAtMs: number;
+  /** The process that runs them all; undefined where they run in several. */
+  process?: Readonly<{
+    pid: number;
+    startedAtMs: number;
+    /** Begins the stop; returns at once. */
+    stop(): void;
+  }>;
   pipeline: Pipeline;
-  /** The connector's name. */
-  connector: string;
+  connector: ConnectorConfig;
+  /** Which connector does it. */
+  engine: Config['connector']['kind'];
   source: SourceAddress;
   openSource(): Promise<PostgresSource>;
   commands: CommandSender;
@@ -30,6 +42,16 @@ export type RunningParts = Readonly<{
   failures(): StatusReport['failures'];
   /** Why a part, by its name, is waiting to be tried again. */
   waitingFor(part: string): string | undefined;
-  /** Begins the stop; returns at once. */
-  stop(): void;
 }>;
+
+export function runningIn({ running, dataDir }: OperationContext): RunningParts {
+  if (running === undefined) throw new MillraceError('not_running', { dir: dataDir });
+  return running;
+}
+
+export function storeIn({ store }: OperationContext): Store {
+  if (store !== undefined) return store;
+  throw new MillraceError('config_invalid', {
+    problems: ['REDIS_HOST: not set, expected the server of the store, as the log is in Kafka'],
+  });
+}

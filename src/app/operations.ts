@@ -3,8 +3,8 @@ import type { Figure } from './pipeline.ts';
 
 /**
  * What may be asked of a Millrace from outside, by name. Every operation takes JSON and yields
- * JSON, so that it runs the same in the running process, reached by its socket, and in the
- * asking process, when nothing runs and it may open the files itself.
+ * JSON, so that it runs the same in the process that runs everything, reached by its socket, and in
+ * the asking process: when nothing runs, on the files; when parts run elsewhere, on the servers.
  *
  * Those that answer once yield once. Those marked *running* fail with `not_running` otherwise.
  */
@@ -27,9 +27,15 @@ export type Operations = Readonly<{
   'dlq.drop': Operation<ParkedTarget, ParkedOutcome>;
   /** *Running.* Proves that the store equals the source while data flows. */
   reconcile: Operation<ReconcileArguments, ReconcileEvent>;
+  /** What it told of itself last. */
+  'connector.status': Operation<None, ConnectorStatus>;
   /** *Running.* Yields once when the connector rests, or works again. */
   'connector.pause': Operation<None, ConnectorStatus>;
   'connector.resume': Operation<None, ConnectorStatus>;
+  /** *Running.* Begins anew what the connector does; yields once when it works, or after some seconds. */
+  'connector.restart': Operation<None, ConnectorStatus>;
+  /** *Running.* Has tables copied anew while changes flow; yields once when that shows, or after some seconds. */
+  'connector.copy': Operation<CopyArguments, ConnectorStatus>;
   /** *Running.* Where the source is, with what is needed to log in. */
   source: Operation<None, SourceAddress>;
   /** *Running.* Yields as soon as the stop has begun; the process of `pid` ends within seconds. */
@@ -46,6 +52,7 @@ type None = Readonly<Record<string, never>>;
 export type StatusReport = Readonly<{
   /** False: nothing runs, and the statuses are the last that were written. */
   running: boolean;
+  /** Of the process that runs everything. */
   pid?: number;
   startedAtMs?: number;
   atMs: number;
@@ -54,7 +61,13 @@ export type StatusReport = Readonly<{
   urls: Readonly<{
     /** Of the embedded server, its password included; a server of the user's own without it. */
     postgres?: string;
+    /** Brokers of the log. */
+    kafka?: string;
+    /** Host and port of the store. */
+    redis?: string;
   }>;
+  /** Parts that run in processes of their own; empty where one process runs all. */
+  workers: readonly WorkerFacts[];
   connector?: ConnectorStatus;
   processors: readonly ProcessorStatus[];
   generator?: GeneratorStatus;
@@ -131,6 +144,11 @@ export type StoreEntry =
   | Readonly<{ key: string; type: 'set'; members: readonly string[] }>
   /** Only from `store.get`. */
   | Readonly<{ key: string; type: 'absent' }>;
+
+export type CopyArguments = Readonly<{
+  /** As schema.table, or by their topics. */
+  tables: readonly string[];
+}>;
 
 export type ParkedRecord = Readonly<{
   /** `<processor>/<topic>-<partition>@<offset>` */

@@ -12,7 +12,12 @@ import type { EventLog, TopicPartition } from '../ports/event-log.ts';
 import { readTo } from '../ports/read-to.ts';
 import type { Store } from '../ports/store.ts';
 import { partitionsOfTopic } from './consume.ts';
-import type { OperationContext, RunningParts } from './operation-context.ts';
+import {
+  type OperationContext,
+  type RunningParts,
+  runningIn,
+  storeIn,
+} from './operation-context.ts';
 import type { ReconcileArguments, ReconcileEvent } from './operations.ts';
 import type { StoreReader } from './pipeline.ts';
 
@@ -33,9 +38,9 @@ const LOOK_EVERY_MS = 20;
 export async function* reconcile(
   { nameBlockersAfterMs = NAME_BLOCKERS_AFTER_MS }: ReconcileArguments,
   context: OperationContext,
-  running: RunningParts,
   signal: AbortSignal,
 ): AsyncGenerator<ReconcileEvent, void> {
+  const running = runningIn(context);
   const startedMs = context.clock();
   const compare = running.pipeline.reconcile;
   if (compare === undefined)
@@ -59,7 +64,7 @@ export async function* reconcile(
   await hold.place(targets, signal);
   let figures = 0;
   let differences = 0;
-  const store = readerOf(context.store, context.clock);
+  const store = readerOf(storeIn(context), context.clock);
   for await (const figure of compare((sql, values) => slot.snapshot.query(sql, values), store)) {
     signal.throwIfAborted();
     hold.check();
@@ -90,7 +95,7 @@ async function capturePosition(
   log: EventLog,
   { connector }: RunningParts,
 ): Promise<Position | undefined> {
-  const text = await log.positionOf(captureProducer(connector));
+  const text = await log.positionOf(captureProducer(connector.name));
   return text === undefined ? undefined : parsePosition(text);
 }
 

@@ -15,7 +15,7 @@ export async function findSource(
 ): Promise<SourceAddress | undefined> {
   const { source } = readConfig(env, { dataDir });
   try {
-    for await (const address of callOperation(dataDir, 'source', {}, signal)) return address;
+    for await (const address of callOperation({ dataDir }, 'source', {}, signal)) return address;
     return undefined;
   } catch (error) {
     const isAlone = error instanceof MillraceError && error.code === 'not_running';

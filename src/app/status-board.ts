@@ -6,7 +6,7 @@ import type {
 } from '../domain/status.ts';
 import { Wakeup } from '../lib/wakeup.ts';
 import type { EventLog } from '../ports/event-log.ts';
-import type { WorkerFacts } from './operations.ts';
+import type { StatusReport, WorkerFacts } from './operations.ts';
 import { ToldStatuses } from './told-statuses.ts';
 import { STATUS } from './topics.ts';
 
@@ -52,9 +52,9 @@ export class StatusBoard {
     return this.#told.workers;
   }
 
-  /** Of `connector`, or a processor, as its workers tell it. */
-  rateOf(component: Status['component']): number {
-    return this.#told.rateOf(component);
+  /** As workers tell them; nothing of one process that runs everything. */
+  rates(): NonNullable<StatusReport['rates']> {
+    return this.#told.rates();
   }
 
   /** Takes in what was told before now; in a new log that is nothing. */

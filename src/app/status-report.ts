@@ -2,34 +2,39 @@ import type { ConnectorStatus, ProcessorStatus } from '../domain/status.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { partitionsOfTopic } from './consume.ts';
 import { processorPart } from './compose.ts';
+import { withStoredTasks } from './stored-tasks.ts';
 import type { OperationContext, RunningParts } from './operation-context.ts';
 import type { StatusReport, TopicFacts } from './operations.ts';
 
 /** One look at everything: what the parts told last, and what log and store hold. */
 export async function readStatus(context: OperationContext): Promise<StatusReport> {
-  const { dataDir, log, store, statuses, clock, running } = context;
+  const { dataDir, log, store, statuses, clock, running, servers } = context;
   const [topics, logBytes, storeBytes] = await Promise.all([
     Array.fromAsync(readTopics(log)),
     log.sizeBytes(),
-    store.sizeBytes(),
+    store?.sizeBytes(),
   ]);
-  const { generator } = statuses;
+  const { generator, workers } = statuses;
   const connector = statuses.connector && connectorNow(statuses.connector, running);
-  const processors = statuses.processors.map((each) => processorNow(each, running));
+  const told = statuses.processors.map((each) => processorNow(each, running));
+  // Of a process that runs everything, what it told is all there is to know.
+  const areShared = running === undefined && store !== undefined && servers?.kafka !== undefined;
+  const rates = running?.rates() ?? (workers.length > 0 ? statuses.rates() : undefined);
   return {
-    running: running !== undefined,
+    running: running !== undefined || workers.length > 0,
     atMs: clock(),
     dataDir,
-    urls: running === undefined ? {} : { postgres: running.source.url },
-    processors,
+    urls: { ...servers, ...(running && { postgres: running.source.url }) },
+    workers,
+    processors: areShared ? await withStoredTasks(told, topics, store) : told,
     topics,
     failures: running?.failures() ?? [],
-    ...(running && {
-      pid: running.pid,
-      startedAtMs: running.startedAtMs,
-      pipeline: running.pipeline.name,
-      rates: running.rates(),
+    ...(running?.process && {
+      pid: running.process.pid,
+      startedAtMs: running.process.startedAtMs,
     }),
+    ...(running && { pipeline: running.pipeline.name }),
+    ...(rates && { rates }),
     ...(connector && { connector }),
     ...(generator && { generator }),
     ...(logBytes !== undefined && { logBytes }),

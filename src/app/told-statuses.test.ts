@@ -161,9 +161,9 @@ describe('a processor that several workers share', () => {
       scene.tell('a', { records });
       scene.tell('b', { records: records * 2 });
     }
-    assert.equal(scene.told.rateOf('processor:cdc'), 15);
+    assert.equal(scene.told.rates().processedPerSecond['cdc'], 15);
     scene.told.leave('processor:cdc@b');
-    assert.equal(scene.told.rateOf('processor:cdc'), 5);
+    assert.equal(scene.told.rates().processedPerSecond['cdc'], 5);
   });
 });
 

@@ -5,7 +5,7 @@ import type {
   ProcessorStatus,
   Status,
 } from '../domain/status.ts';
-import type { WorkerFacts } from './operations.ts';
+import type { StatusReport, WorkerFacts } from './operations.ts';
 import { RateMeter } from './rate-meter.ts';
 
 /** Workers tell of themselves every five seconds at least: who was silent for so long is gone. */
@@ -90,8 +90,18 @@ export class ToldStatuses {
       .toSorted((a, b) => compare(a.worker, b.worker) || compare(a.component, b.component));
   }
 
-  /** Of the workers that live: records a second of a component, by the times in their statuses. */
-  rateOf(component: string): number {
+  /** Of the workers that live, by the times in their statuses. */
+  rates(): NonNullable<StatusReport['rates']> {
+    const names = this.processors.map(({ name }) => name);
+    return {
+      capturedPerSecond: this.#rateOf('connector'),
+      processedPerSecond: Object.fromEntries(
+        names.map((name) => [name, this.#rateOf(`processor:${name}`)]),
+      ),
+    };
+  }
+
+  #rateOf(component: Status['component']): number {
     return [...this.#told]
       .filter(([, told]) => told.status.component === component && this.#isLive(told))
       .reduce((sum, [key]) => sum + this.#rates.perSecond(key), 0);

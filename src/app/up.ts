@@ -69,7 +69,7 @@ async function up(
   const pipeline = await loadPipeline(options.pipelineDir);
   const connectorFile = connectorFileOf(pipeline, options.pipelineDir);
   // A faulty file ends the start before anything is created.
-  readConnector(connectorFile, options.env, serverOf(config.source));
+  readConnector(connectorFile, options.env, serverOf(config.source), config.connector.kind);
 
   await using stack = new AsyncDisposableStack();
   stack.use(await DataDirectory.open(dataDir, 'up'));
@@ -79,7 +79,7 @@ async function up(
   const { embedded, log, store } = await openParts(stack, config, wake, onEvent, signal);
   await log.createTopics(topicsOf(pipeline));
   const server = embedded?.connection ?? serverOf(config.source);
-  const connector = readConnector(connectorFile, options.env, server);
+  const connector = readConnector(connectorFile, options.env, server, config.connector.kind);
   const connection = connectionOf(connector, config.source);
   const isDemo = embedded !== undefined || options.demo;
   // The check wants tables, which a demonstration brings with it.
@@ -121,6 +121,7 @@ async function up(
     server,
     source: config.source,
     adoptSlot: options.adoptSlot,
+    engine: config.connector,
   };
   for (const role of ['stream', 'capture'] as const) {
     onEvent({ kind: 'starting', part: role });
@@ -149,17 +150,16 @@ async function up(
     statuses,
     clock: Date.now,
     running: {
-      pid: process.pid,
-      startedAtMs,
+      process: { pid: process.pid, startedAtMs, stop: () => stopping.abort() },
       pipeline,
-      connector: connector.name,
+      connector,
+      engine: config.connector.kind,
       source,
       openSource: () => PostgresSource.open(connection),
       commands: new CommandSender(log, Date.now),
       rates: () => ratesNow(statuses, rates),
       failures: () => failures.list(),
       waitingFor: (part: string) => failures.waitingFor(part),
-      stop: () => stopping.abort(),
     },
   };
   stack.use(

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { readConfig } from '../app/config.ts';
 import type { Environment } from '../app/environment.ts';
+import type { OperationPlace } from '../app/remote-context.ts';
 import { MillraceError } from '../domain/errors.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -27,6 +28,17 @@ export type PlaceOptions = Readonly<{ dataDir?: string; pipeline?: string }>;
 export function dataDirOf(context: Context, command: Command): string {
   const { dataDir } = command.optsWithGlobals<PlaceOptions>();
   return readConfig(context.environment(), dataDir === undefined ? {} : { dataDir }).dataDir;
+}
+
+/** Where operations find what they ask. */
+export function placeOf(context: Context, command: Command): OperationPlace {
+  return {
+    dataDir: dataDirOf(context, command),
+    elsewhere: {
+      env: context.environment(),
+      pipelineDir: () => pipelineDirOf(context, command),
+    },
+  };
 }
 
 /** The folder given; else the checkout's shop where there is one, else the current folder. */

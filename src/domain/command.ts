@@ -4,7 +4,8 @@
  */
 export type Command = Readonly<{ id: string; atMs: number }> &
   (
-    | Readonly<{ do: 'pause' | 'resume'; connector: string }>
+    /** `restart`: begin anew what the connector does, its connections or what has failed of it. */
+    | Readonly<{ do: 'pause' | 'resume' | 'restart'; connector: string }>
     /** Copy the tables behind these topics anew, while changes flow. */
     | Readonly<{ do: 'copy'; connector: string; topics: readonly string[] }>
     /**

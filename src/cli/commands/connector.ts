@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { callOperation } from '../../app/call.ts';
-import { dataDirOf, type Context } from '../context.ts';
+import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 
 export function connectorCommand(context: Context): Command {
@@ -19,7 +19,7 @@ function switchCommand(context: Context, action: 'pause' | 'resume', description
     .action(async (options: { json?: true }) => {
       const { terminal, signal } = context;
       const name = `connector.${action}` as const;
-      for await (const status of callOperation(dataDirOf(context, command), name, {}, signal)) {
+      for await (const status of callOperation(placeOf(context, command), name, {}, signal)) {
         if (options.json) await terminal.printJson(status);
         else await terminal.print(`${status.name}: ${status.state}`);
       }

@@ -2,7 +2,7 @@ import { Command, Option } from 'commander';
 import type { ConsumedRecord } from '../../app/operations.ts';
 import { callOperation } from '../../app/call.ts';
 import { parsePositiveInteger, parseStartPoint, type StartPoint } from '../arguments.ts';
-import { dataDirOf, type Context } from '../context.ts';
+import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import type { Terminal } from '../terminal.ts';
 
@@ -34,7 +34,7 @@ export function consumeCommand(context: Context): Command {
     .action(async (topics: string, options: ConsumeOptions) => {
       const { terminal, signal } = context;
       const records = callOperation(
-        dataDirOf(context, command),
+        placeOf(context, command),
         'consume',
         {
           topics,

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { ParkedRecord, ParkedTarget } from '../../app/operations.ts';
 import { callOperation } from '../../app/call.ts';
-import { dataDirOf, type Context } from '../context.ts';
+import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { formatTable } from '../table.ts';
 import { MillraceError } from '../../domain/errors.ts';
@@ -37,7 +37,7 @@ function listCommand(context: Context): Command {
       const { terminal, signal } = context;
       const parked: ParkedRecord[] = [];
       for await (const record of callOperation(
-        dataDirOf(context, command),
+        placeOf(context, command),
         'dlq.list',
         processor === undefined ? {} : { processor },
         signal,
@@ -70,7 +70,7 @@ function showCommand(context: Context): Command {
     .option('--json', 'print it as a JSON object')
     .action(async (id: string, options: { json?: true }) => {
       const { terminal, signal } = context;
-      const records = callOperation(dataDirOf(context, command), 'dlq.show', { id }, signal);
+      const records = callOperation(placeOf(context, command), 'dlq.show', { id }, signal);
       for await (const record of records) {
         if (options.json) await terminal.printJson(record);
         else await terminal.print(JSON.stringify(record, undefined, 2));
@@ -89,12 +89,7 @@ function moveCommand(context: Context, action: 'replay' | 'drop', description: s
       const { terminal, signal } = context;
       const target = targetOf(id, options.all);
       const name = `dlq.${action}` as const;
-      for await (const outcome of callOperation(
-        dataDirOf(context, command),
-        name,
-        target,
-        signal,
-      )) {
+      for await (const outcome of callOperation(placeOf(context, command), name, target, signal)) {
         const { processor, parkedBefore, parkedAfter } = outcome;
         if (options.json) await terminal.printJson(outcome);
         else

@@ -11,7 +11,7 @@ export function downCommand(context: Context): Command {
       const { terminal, signal } = context;
       const dataDir = dataDirOf(context, command);
       try {
-        for await (const { pid } of callOperation(dataDir, 'stop', {}, signal)) {
+        for await (const { pid } of callOperation({ dataDir }, 'stop', {}, signal)) {
           await terminal.print(`stopped (pid ${pid})`);
         }
       } catch (error) {

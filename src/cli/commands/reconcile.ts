@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { ReconcileEvent } from '../../app/operations.ts';
 import { callOperation } from '../../app/call.ts';
-import { dataDirOf, type Context } from '../context.ts';
+import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import type { Terminal } from '../terminal.ts';
 import { EqualFigures } from '../equal-figures.ts';
@@ -15,12 +15,7 @@ export function reconcileCommand(context: Context): Command {
     .action(async (options: { all?: true; json?: true }) => {
       const { terminal, signal } = context;
       const equals = new EqualFigures();
-      for await (const event of callOperation(
-        dataDirOf(context, command),
-        'reconcile',
-        {},
-        signal,
-      )) {
+      for await (const event of callOperation(placeOf(context, command), 'reconcile', {}, signal)) {
         if (event.kind === 'summary' && event.differences > 0) context.foundFailure();
         if (event.kind === 'progress') terminal.note(event.message);
         else if (options.json) await terminal.printJson(event);

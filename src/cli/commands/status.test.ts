@@ -50,6 +50,7 @@ const REPORT: StatusReport = {
     },
   ],
   logBytes: 1 << 20,
+  workers: [],
   failures: [{ part: 'generator', message: 'boom' }],
 };
 

@@ -3,7 +3,7 @@ import type { StatusReport } from '../../app/operations.ts';
 import { callOperation } from '../../app/call.ts';
 import type { ConnectorStatus, ProcessorStatus } from '../../domain/status.ts';
 import { withoutPassword } from '../address.ts';
-import { dataDirOf, type Context } from '../context.ts';
+import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { formatTable } from '../table.ts';
 import type { Terminal } from '../terminal.ts';
@@ -16,7 +16,7 @@ export function statusCommand(context: Context): Command {
     .option('--json', 'print the report as one JSON object')
     .action(async (options: { json?: true }) => {
       const { terminal, signal } = context;
-      for await (const report of callOperation(dataDirOf(context, command), 'status', {}, signal)) {
+      for await (const report of callOperation(placeOf(context, command), 'status', {}, signal)) {
         if (options.json) await terminal.printJson(shown(report));
         else await terminal.printAll(statusLines(shown(report), terminal.colours));
       }

@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import type { StoreEntry } from '../../app/operations.ts';
 import { callOperation } from '../../app/call.ts';
 import { parsePositiveInteger } from '../arguments.ts';
-import { dataDirOf, type Context } from '../context.ts';
+import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { formatDuration } from '../units.ts';
 
@@ -28,7 +28,7 @@ function getCommand(context: Context): Command {
     .option('--json', 'print the entry as a JSON object')
     .action(async (key: string, options: { json?: true }) => {
       const { terminal, signal } = context;
-      const entries = callOperation(dataDirOf(context, command), 'store.get', { key }, signal);
+      const entries = callOperation(placeOf(context, command), 'store.get', { key }, signal);
       for await (const entry of entries) {
         if (entry.type === 'absent') context.foundFailure();
         if (options.json) await terminal.printJson(entry);
@@ -53,7 +53,7 @@ function keysCommand(context: Context): Command {
       const { terminal, signal } = context;
       const scan = scanArguments(pattern, options);
       for await (const entry of callOperation(
-        dataDirOf(context, command),
+        placeOf(context, command),
         'store.keys',
         scan,
         signal,
@@ -75,7 +75,7 @@ function scanCommand(context: Context): Command {
       const { terminal, signal } = context;
       const scan = scanArguments(pattern, options);
       for await (const entry of callOperation(
-        dataDirOf(context, command),
+        placeOf(context, command),
         'store.scan',
         scan,
         signal,

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { TopicFacts } from '../../app/operations.ts';
 import { callOperation } from '../../app/call.ts';
-import { dataDirOf, type Context } from '../context.ts';
+import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { formatTable } from '../table.ts';
 import { formatCount } from '../units.ts';
@@ -13,7 +13,7 @@ export function topicsCommand(context: Context): Command {
     .action(async (options: { json?: true }) => {
       const { terminal, signal } = context;
       const facts: TopicFacts[] = [];
-      for await (const topic of callOperation(dataDirOf(context, command), 'topics', {}, signal)) {
+      for await (const topic of callOperation(placeOf(context, command), 'topics', {}, signal)) {
         if (options.json) await terminal.printJson(topic);
         else facts.push(topic);
       }
