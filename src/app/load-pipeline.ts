@@ -1,7 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { readConnectorConfig, type ConnectorConfig } from '../capture/connector-config.ts';
+import {
+  readConnectorConfig,
+  type ConnectorConfig,
+  type ConnectorEngine,
+} from '../capture/connector-config.ts';
 import { MillraceError } from '../domain/errors.ts';
 import type { Config } from './config.ts';
 import type { Environment } from './environment.ts';
@@ -32,9 +36,10 @@ export function readConnector(
   file: string,
   environment: Environment,
   server: ConnectionFacts | undefined,
+  engine?: ConnectorEngine,
 ): ConnectorConfig {
   const variables = server === undefined ? {} : variablesOf(server);
-  return readConnectorConfig(parseJsonFile(file), { ...environment, ...variables });
+  return readConnectorConfig(parseJsonFile(file), { ...environment, ...variables }, engine);
 }
 
 export function connectorFileOf(pipeline: Pipeline, dir: string): string {

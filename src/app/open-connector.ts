@@ -5,6 +5,7 @@ import { NativeConnector } from '../capture/native-connector.ts';
 import type { Connector } from '../ports/connector.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { partitionsOf } from './compose.ts';
+import type { Config } from './config.ts';
 import { CAPTURE_SCHEMAS } from './topics.ts';
 import { VERSION } from './version.ts';
 
@@ -14,6 +15,7 @@ export type ConnectorPlace = Readonly<{
   connection: ConnectionFacts;
   partitions: Readonly<Record<string, number>>;
   adoptSlot: boolean;
+  engine: Config['connector'];
 }>;
 
 /** A connector with what it holds open. */

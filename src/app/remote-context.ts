@@ -136,7 +136,12 @@ async function partsElsewhere(
   const dir = pipelineDir();
   const pipeline = await loadPipeline(dir);
   const server = config.source.kind === 'server' ? config.source.server : undefined;
-  const connector = readConnector(connectorFileOf(pipeline, dir), env, server);
+  const connector = readConnector(
+    connectorFileOf(pipeline, dir),
+    env,
+    server,
+    config.connector.kind,
+  );
   const connection = connectionOf(connector, config.source);
   return {
     pipeline,

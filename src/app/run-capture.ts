@@ -55,6 +55,7 @@ export async function runCapture(
       // Without a pipeline, what the log has is all that is known.
       partitions: Object.fromEntries(known),
       adoptSlot: options.adoptSlot,
+      engine: { kind: 'native' },
       onChange: () => publisher.changed(),
     }),
   );

@@ -75,7 +75,12 @@ export async function runRole(
 async function capture({ adoptSlot }: CaptureRole, place: Place): Promise<void> {
   const { config, pipeline, options, log, stack, worker } = place;
   const file = connectorFileOf(pipeline, options.pipelineDir);
-  const connector = readConnector(file, options.env, serverOf(config.source));
+  const connector = readConnector(
+    file,
+    options.env,
+    serverOf(config.source),
+    config.connector.kind,
+  );
   const connection = connectionOf(connector, config.source);
   await refuseUnready(connection, connector, { waitForServer: true });
   const part = stack.use(
@@ -85,6 +90,7 @@ async function capture({ adoptSlot }: CaptureRole, place: Place): Promise<void> 
       connection,
       partitions: pipeline.partitions ?? {},
       adoptSlot,
+      engine: config.connector,
       onChange: () => publisher.changed(),
     }),
   );

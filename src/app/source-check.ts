@@ -30,7 +30,7 @@ export async function* checkSource(
       ? config.source.server
       : await embeddedServer(place.dataDir, signal);
   const file = connectorFileOf(pipeline, place.pipelineDir);
-  const connector = readConnector(file, place.env, server);
+  const connector = readConnector(file, place.env, server, config.connector.kind);
   const checks = await checkServer(connectionOf(connector, config.source), connector);
   for (const { name, ok, expected, found, fix } of checks)
     yield {

@@ -20,6 +20,7 @@ export type WorkerTask = Readonly<{
   server: ConnectionFacts;
   source: Config['source'];
   adoptSlot: boolean;
+  engine: Config['connector'];
 }>;
 
 /** What it tells; it is told only to stop, by any message. */

@@ -39,13 +39,14 @@ async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
     await runParts(parts, [publisher], onState, signal);
   } else {
     const file = connectorFileOf(pipeline, task.pipelineDir);
-    const config = readConnector(file, task.environment, task.server);
+    const config = readConnector(file, task.environment, task.server, task.engine.kind);
     await using connector = new ConnectorPart({
       log,
       config,
       connection: connectionOf(config, task.source),
       partitions: pipeline.partitions ?? {},
       adoptSlot: task.adoptSlot,
+      engine: task.engine,
       onChange: () => publisher.changed(),
     });
     const publisher = new StatusPublisher(task.role, log, [connector]);

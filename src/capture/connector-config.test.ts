@@ -86,3 +86,17 @@ test('heartbeats are off without an interval, and else as the options say', () =
   });
   assert.throws(() => read({ 'heartbeat.topics.prefix': 'a b' }), /heartbeat\.topics\.prefix/);
 });
+
+test('of options for Debezium, Kafka Connect is the judge', () => {
+  const over = { 'decimal.handling.mode': 'precise', 'slot.nmae': 'x' };
+  const file = { name: 'n', config: config(over) };
+  const env = { POSTGRES_HOST: 'h', POSTGRES_PASSWORD: 'secret' };
+  const { options, slot } = readConnectorConfig(file, env, 'debezium');
+  assert.equal(options['decimal.handling.mode'], 'precise');
+  assert.equal(options['slot.nmae'], 'x');
+  assert.equal(options['database.password'], 'secret');
+  assert.equal(slot, 'debezium');
+  assert.throws(() => readConnectorConfig({ name: 'n', config: {} }, {}, 'debezium'), {
+    code: 'connector_config_invalid',
+  });
+});

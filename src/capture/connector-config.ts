@@ -1,5 +1,10 @@
 import { MillraceError } from '../domain/errors.ts';
-import { CONNECTOR_OPTIONS, optionProblem, REQUIRED_OPTIONS } from './connector-options.ts';
+import {
+  CONNECTING_OPTIONS,
+  CONNECTOR_OPTIONS,
+  optionProblem,
+  REQUIRED_OPTIONS,
+} from './connector-options.ts';
 import type { HeartbeatConfig } from './heartbeat.ts';
 import { TableFilter } from './table-filter.ts';
 
@@ -32,17 +37,24 @@ export type ConnectorConfig = Readonly<{
   chunkRows: number;
   /** Undefined: none. */
   heartbeat: HeartbeatConfig | undefined;
+  /** All of the file's options, filled in: what Kafka Connect is given. Holds the password. */
+  options: Readonly<Record<string, string>>;
 }>;
+
+/** Who runs the connector: what one can't do may be what the other can. */
+export type ConnectorEngine = 'native' | 'debezium';
 
 const PLACEHOLDER = /\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}/g;
 
 /**
  * Reads a connector.json as it is posted to Kafka Connect: `{ name, config }`, or the bare config.
- * `${env:NAME}` is filled in from `env`. Throws `connector_config_invalid` with every problem.
+ * `${env:NAME}` is filled in from `env`. Throws `connector_config_invalid` with every problem; of
+ * options that only Debezium has to understand, Kafka Connect says what is wrong with them.
  */
 export function readConnectorConfig(
   json: unknown,
   env: Readonly<Record<string, string | undefined>>,
+  engine: ConnectorEngine = 'native',
 ): ConnectorConfig {
   const problems: string[] = [];
   const { name, raw } = unwrap(json, problems);
@@ -58,10 +70,10 @@ export function readConnectorConfig(
       return found ?? '';
     });
     options.set(option, filled);
-    const problem = optionProblem(option, filled);
+    const problem = engine === 'native' ? optionProblem(option, filled) : undefined;
     if (problem !== undefined) problems.push(problem);
   }
-  for (const required of REQUIRED_OPTIONS)
+  for (const required of engine === 'native' ? REQUIRED_OPTIONS : CONNECTING_OPTIONS)
     if (!options.has(required)) problems.push(missing(required));
   const config = build(name, options, problems);
   if (problems.length > 0)
@@ -105,6 +117,7 @@ function build(
   const action = text('heartbeat.action.query', '');
   return {
     name,
+    options: Object.fromEntries(options),
     database: {
       host: text('database.hostname', ''),
       port: whole('database.port', 5432, 1, 65_535),

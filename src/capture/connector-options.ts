@@ -160,12 +160,17 @@ export const CONNECTOR_OPTIONS: Readonly<Record<string, OptionRule>> = {
   'xmin.fetch.interval.ms': { defaultOnly: '0' },
 };
 
-/** Options without which there is nothing to connect to, or whose default in Debezium is not built yet. */
-export const REQUIRED_OPTIONS = [
+/** Options without which there is nothing to connect to. */
+export const CONNECTING_OPTIONS = [
   'database.hostname',
   'database.user',
   'database.dbname',
   'topic.prefix',
+] as const;
+
+/** And those whose default in Debezium is not built yet. */
+export const REQUIRED_OPTIONS = [
+  ...CONNECTING_OPTIONS,
   'decimal.handling.mode',
   'time.precision.mode',
 ] as const;
