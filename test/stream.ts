@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { MemoryEventLog } from '../src/adapters/memory/event-log.ts';
 import { MemoryStore } from '../src/adapters/memory/store.ts';
 import type { Command } from '../src/domain/command.ts';
@@ -71,7 +72,7 @@ type Asked<C> = C extends unknown ? Omit<C, 'id' | 'atMs'> : never;
 
 export async function command(log: EventLog, asked: Asked<Command>): Promise<void> {
   const producer = await log.openProducer('operator');
-  const value = Buffer.from(JSON.stringify({ id: 'x', atMs: 0, ...asked }));
+  const value = Buffer.from(JSON.stringify({ id: randomUUID(), atMs: 0, ...asked }));
   const record = { timestampMs: 0, key: Buffer.from('x'), value, headers: [] };
   await producer.append(blocksOf([{ topic: COMMANDS, partition: 0, record }]));
 }
@@ -181,7 +182,7 @@ export type Running = AsyncDisposable &
 
 export function start(
   parts: Readonly<{ log: EventLog; store?: Store; processor?: Processor }> &
-    Partial<Pick<TaskRunnerOptions, 'limits' | 'onChange'>>,
+    Partial<Pick<TaskRunnerOptions, 'limits' | 'onChange' | 'onMissingHistory'>>,
 ): Running {
   const { log, store = new MemoryStore(), processor = totals(), ...rest } = parts;
   const clock = new TurnedClock();
@@ -249,4 +250,48 @@ export async function eventually<T>(look: () => Promise<T | undefined>): Promise
     if (Date.now() > givenUpAt) throw new Error('it did not happen within 5 s');
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+export async function servedNumber(store: Store, key: string): Promise<number> {
+  const found = await store.get(key, 0);
+  return found?.type === 'string' ? Number(found.value) : 0;
+}
+
+/** Whether all input of these partitions is taken into account, and all output is in the log. */
+export async function isTakenIn(
+  { log, store }: Readonly<{ log: EventLog; store: Store }>,
+  partitions: number,
+): Promise<boolean> {
+  for (let partition = 0; partition < partitions; partition += 1) {
+    const { end } = await log.offsets({ topic: INPUT, partition });
+    const id = `${INPUT}-${partition}`;
+    if (((await store.offsets(`orders/${id}`))[id] ?? 0) !== end) return false;
+  }
+  return isForwarded(store);
+}
+
+export async function parkedCount(store: Store): Promise<number> {
+  let count = 0;
+  for (const task of await store.tasks()) {
+    count += (await Array.fromAsync(store.range(task, '\u0000'))).length;
+  }
+  return count;
+}
+
+/** What each task put out to a partition, in its order. */
+export async function outputs(
+  log: EventLog,
+  partition: number,
+): Promise<Partial<Record<string, { id: string; value: string }[]>>> {
+  const records = (await contents(log, OUTPUT, partition)).map((record) => ({
+    id: headersOf(record)['millrace.id'] ?? '',
+    value: textOf(record.value),
+  }));
+  return Object.groupBy(records, ({ id }) => id.split(':')[0] ?? '');
+}
+
+/** The ids of all dead letters. */
+export async function letters(log: EventLog): Promise<string[]> {
+  const records = await contents(log, DEAD);
+  return records.map((record) => headersOf(record)['millrace.id'] ?? '').toSorted();
 }

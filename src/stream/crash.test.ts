@@ -15,18 +15,17 @@ import type { Processor } from './processor.ts';
 import {
   append,
   command,
-  contents,
   createTopics,
-  DEAD,
   eventually,
   type Given,
-  headersOf,
   INPUT,
-  isForwarded,
+  isTakenIn,
+  letters,
   order,
-  OUTPUT,
+  outputs,
+  parkedCount,
+  servedNumber,
   start,
-  textOf,
   totals,
   truncate,
 } from '../../test/stream.ts';
@@ -115,7 +114,7 @@ test('two workers of the same partitions do nothing twice, and replay once', asy
   const { log, store } = world;
   await createTopics(log, PARTITIONS);
   await append(log, [order(7, 'bad'), order(7, '1'), order(7, '1')]);
-  await runThrough(world, totals(), [], isTakenIn);
+  await runThrough(world, totals(), [], isAllTakenIn);
   assert.equal(await parkedCount(store), 3);
 
   // As members that do not know yet that they were cut off from the group.
@@ -132,7 +131,7 @@ test('two workers of the same partitions do nothing twice, and replay once', asy
   for (let round = 0; round < 20; round += 1) {
     await append(log, [order(round % 3, '1', 0), order(round % 2, '1', 1)]);
   }
-  await eventually(async () => (await isTakenIn(world)) || undefined);
+  await eventually(async () => (await isTakenIn(world, PARTITIONS)) || undefined);
   assert.deepEqual(
     [await servedNumber(store, 'sum'), await servedNumber(store, 'count')],
     [42, 43],
@@ -165,14 +164,14 @@ async function outcomeOf(
   await append(world.log, records.slice(0, records.length / 2));
   const left = [...schedule];
   const half = left.splice(0, left.length / 2);
-  await runThrough(world, totals(new Set(), isAsync), half, isTakenIn);
+  await runThrough(world, totals(new Set(), isAsync), half, isAllTakenIn);
   const failed = await letters(world.log);
   await append(world.log, records.slice(records.length / 2));
   // In this order: the commit that empties the lot may also leave a record to forward.
   const isCured = async (): Promise<boolean> =>
-    (await parkedCount(world.store)) === 0 && (await isTakenIn(world));
+    (await parkedCount(world.store)) === 0 && (await isTakenIn(world, PARTITIONS));
   await runThrough(world, totals(new Set(['bad']), isAsync), left, isCured, async () => {
-    if (await isTakenIn(world)) {
+    if (await isTakenIn(world, PARTITIONS)) {
       await command(world.log, { do: 'dlq-replay-all', processor: 'orders' });
     }
   });
@@ -205,11 +204,6 @@ function addedUp(records: readonly Given[]): unknown {
   return [[records.length, sum], totals];
 }
 
-async function servedNumber(store: Store, key: string): Promise<number> {
-  const found = await store.get(key, 0);
-  return found?.type === 'string' ? Number(found.value) : 0;
-}
-
 /** Runs, is killed as the schedule says, runs again, until done. */
 async function runThrough(
   world: World,
@@ -239,6 +233,8 @@ async function runThrough(
     if (error !== undefined && !(error instanceof Killed)) throw error;
   }
 }
+
+const isAllTakenIn = (world: World): Promise<boolean> => isTakenIn(world, PARTITIONS);
 
 class Killed extends Error {}
 
@@ -275,35 +271,4 @@ function mortal({ log, store }: World, crash: Crash | undefined): World {
 // oxlint-disable-next-line require-yield -- it ends before the first
 async function* rejecting(): AsyncGenerator<never> {
   throw new Killed();
-}
-
-async function isTakenIn({ log, store }: World): Promise<boolean> {
-  for (let partition = 0; partition < PARTITIONS; partition += 1) {
-    const { end } = await log.offsets({ topic: INPUT, partition });
-    const id = `${INPUT}-${partition}`;
-    if (((await store.offsets(`orders/${id}`))[id] ?? 0) !== end) return false;
-  }
-  return isForwarded(store);
-}
-
-async function parkedCount(store: Store): Promise<number> {
-  let count = 0;
-  for (const task of await store.tasks()) {
-    count += (await Array.fromAsync(store.range(task, '\u0000'))).length;
-  }
-  return count;
-}
-
-/** What each task put out to a partition, in its order. */
-async function outputs(log: EventLog, partition: number): Promise<unknown> {
-  const records = (await contents(log, OUTPUT, partition)).map((record) => ({
-    id: headersOf(record)['millrace.id'] ?? '',
-    value: textOf(record.value),
-  }));
-  return Object.groupBy(records, ({ id }) => id.split(':')[0] ?? '');
-}
-
-async function letters(log: EventLog): Promise<string[]> {
-  const records = await contents(log, DEAD);
-  return records.map((record) => headersOf(record)['millrace.id'] ?? '').toSorted();
 }

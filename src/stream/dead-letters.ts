@@ -99,7 +99,7 @@ export function deadLetter(
   record: LogRecord,
   reason: DeadLetterReason,
   from: TopicPartition & Readonly<{ processor: string; task: string }>,
-): Omit<OutgoingRecord, 'topic' | 'partition'> {
+): Omit<OutgoingRecord, 'topic' | 'partition' | 'cause'> {
   const { key, value, base64 } = textOf(record);
   const { name, message, stack } = explained(reason);
   const headers: (Header | false)[] = [
@@ -121,6 +121,14 @@ export function deadLetter(
     headers: headers.filter((header) => header !== false),
     timestampMs: record.timestampMs,
   };
+}
+
+/** The offset of the record that this dead letter of the task says was parked; undefined for any other record. */
+export function parkedOffsetOf({ headers }: LogRecord, task: string): number | undefined {
+  const facts = new Map(headers);
+  const stage = facts.get('__connect.errors.stage');
+  const isOurs = facts.get('__connect.errors.task.id') === task;
+  return isOurs && stage !== 'truncate' ? Number(facts.get('__connect.errors.offset')) : undefined;
 }
 
 function explained(reason: DeadLetterReason): Pick<Failure, 'name' | 'message' | 'stack'> {

@@ -1,7 +1,7 @@
 import { isDecimal } from '../domain/decimal.ts';
 import type { Change } from '../domain/envelope.ts';
 import { checkStoreKey } from '../domain/store-key.ts';
-import type { Commit, OutgoingRecord, ServedWrite } from '../ports/store.ts';
+import type { Cause, Commit, OutgoingRecord, ServedWrite } from '../ports/store.ts';
 import type { Partitioner } from './partitioner.ts';
 import type { TaskContext, TaskState } from './processor.ts';
 import type { StateOverlay } from './state-overlay.ts';
@@ -23,6 +23,7 @@ export class Effects implements TaskContext {
   #change: Change | undefined;
   #keptServed = 0;
   #keptOutgoing = 0;
+  #replay: string | undefined;
   #fault: { readonly error: unknown } | undefined;
 
   constructor(options: { task: string; overlay: StateOverlay; partitioner: Partitioner }) {
@@ -39,6 +40,11 @@ export class Effects implements TaskContext {
 
   begin(change: Change): void {
     this.#change = change;
+  }
+
+  /** What follows, until the batch ends, is done by this step of an operator's order. */
+  beginReplay(step: string): void {
+    this.#replay = step;
   }
 
   serve(write: ServedWrite): void {
@@ -69,7 +75,7 @@ export class Effects implements TaskContext {
 
   /** Puts out what is no processor's doing, as part of what is kept. */
   putDeadLetter(
-    record: Omit<OutgoingRecord, 'topic' | 'partition'>,
+    record: Omit<OutgoingRecord, 'topic' | 'partition' | 'cause'>,
     topic: string,
     cause: Readonly<{ offset: number; partition: number }>,
   ): void {
@@ -111,6 +117,7 @@ export class Effects implements TaskContext {
 
   #clear(): void {
     this.#change = undefined;
+    this.#replay = undefined;
     this.#served = [];
     this.#outgoing = [];
     this.#keptServed = 0;
@@ -118,18 +125,30 @@ export class Effects implements TaskContext {
   }
 
   #put(
-    record: Omit<OutgoingRecord, 'topic' | 'partition'>,
+    record: Omit<OutgoingRecord, 'topic' | 'partition' | 'cause'>,
     topic: string,
     cause: Readonly<{ offset: number; partition: number; index: string }>,
     askedPartition?: number,
   ): void {
     const id = `${this.task}:${cause.offset}:${cause.index}`;
     this.#outgoing.push({
+      cause: this.#nextCause(cause.offset),
       ...record,
       topic,
       partition: this.#partitionOf(topic, record.key, cause.partition, askedPartition),
       headers: [...record.headers, [ID_HEADER, id]],
     });
+  }
+
+  // The records of one offset are in one batch, those of one step too.
+  #nextCause(offset: number): Cause {
+    const last = this.#outgoing.at(-1)?.cause;
+    const replay = this.#replay;
+    if (replay !== undefined) {
+      return { replay, index: last === undefined ? 0 : last.index + 1 };
+    }
+    const isSame = last !== undefined && 'offset' in last && last.offset === offset;
+    return { offset, index: isSame ? last.index + 1 : 0 };
   }
 
   #partitionOf(...asked: Parameters<Partitioner['partitionOf']>): number {

@@ -1,5 +1,5 @@
+import { MillraceError } from '../domain/errors.ts';
 import type { LogRecord } from '../domain/record-block.ts';
-import { must } from '../lib/must.ts';
 import type { TopicPartition } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
 import {
@@ -87,11 +87,18 @@ export class ParkingLot {
     return this.#keys.offsets(group);
   }
 
-  /** Parked records as they were read from the log; only with no commit under way. */
+  /**
+   * Parked records as they were read from the log; only with no commit under way. Rejects with
+   * `commit_conflict` where the store has lost them.
+   */
   async records(group: ParkedGroup, offsets: readonly number[]): Promise<readonly LogRecord[]> {
     const keys = offsets.map((offset) => parkedStateKey(group, offset));
     const values = await this.#store.getMany(this.#from.task, keys);
-    return values.map((value) => decodeParked(must(value, 'parked records are stored')).record);
+    return values.map((value) => {
+      if (value === undefined)
+        throw new MillraceError('commit_conflict', { task: this.#from.task });
+      return decodeParked(value).record;
+    });
   }
 
   /** Its turn is over, by success or by the operator's word. */

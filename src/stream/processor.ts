@@ -26,7 +26,7 @@ export interface TaskContext {
    * that does not exist stops the processor.
    */
   forward(
-    record: Omit<OutgoingRecord, 'headers' | 'timestampMs' | 'partition'> &
+    record: Pick<OutgoingRecord, 'topic' | 'key' | 'value'> &
       Partial<Pick<OutgoingRecord, 'headers' | 'timestampMs' | 'partition'>>,
   ): void;
 }

@@ -16,6 +16,11 @@ const TASK_LIMITS: TaskLimits = {
   cacheEntries: 10_000,
 };
 
+/** A task that has nothing to commit would not learn that the store lost what it had. */
+const VERIFY_INTERVAL_MS = 5000;
+/** Tasks of a topic that find their history missing within this time have met the same loss. */
+const SAME_LOSS_MS = 60_000;
+
 export type TaskRunnerOptions = Readonly<{
   processor: Processor;
   log: EventLog;
@@ -25,6 +30,13 @@ export type TaskRunnerOptions = Readonly<{
   commandTopic: string;
   deadLetterTopic: string;
   limits?: Partial<TaskLimits>;
+  /**
+   * Asks for a fresh copy of the tables behind `topic`: a task of it has no offset stored, because
+   * it is new or the store lost everything, and the log no longer reaches back to its first record.
+   * The task begins at what is left of the log, and commits nothing before this has resolved, so
+   * that a crash has it asked again. Called once for all tasks here that meet the same loss.
+   */
+  onMissingHistory?: (topic: string, signal: AbortSignal) => Promise<void>;
   /** Called when the state, the hold reached or the problem has changed. */
   onChange?: () => void;
 }>;
@@ -41,6 +53,7 @@ export class TaskRunner {
   readonly #options: TaskRunnerOptions;
   readonly #tasks = new Map<string, RunningTask>();
   readonly #leases = new Wakeup();
+  readonly #askedFor = new Map<string, Readonly<{ atMs: number; asked: Promise<void> }>>();
   #holds = new Holds();
   #state: ProcessorState = 'starting';
   #problem: string | undefined;
@@ -58,6 +71,7 @@ export class TaskRunner {
   async run(signal: AbortSignal): Promise<void> {
     const { log, commandTopic, deadLetterTopic } = this.#options;
     this.#holds = new Holds();
+    this.#askedFor.clear();
     this.#forget([...this.#tasks.keys()]);
     this.#enter('starting');
     try {
@@ -67,6 +81,7 @@ export class TaskRunner {
       await runTogether(signal, [
         (either) => this.#obeyCommands(end, either),
         (either) => this.#endLeases(either),
+        (either) => this.#verifyTasks(either),
         (either) => this.#followAssignments(partitioner, either),
       ]);
       this.#enter('stopped');
@@ -122,12 +137,15 @@ export class TaskRunner {
       case 'dlq-replay':
       case 'dlq-drop': {
         const isDrop = command.do === 'dlq-drop';
-        return this.#tasks.get(idOf(command))?.task.order({ isDrop, key: command.key });
+        return this.#tasks
+          .get(idOf(command))
+          ?.task.order({ id: command.id, isDrop, key: command.key });
       }
       case 'dlq-replay-all':
       case 'dlq-drop-all': {
         const isDrop = command.do === 'dlq-drop-all';
-        for (const { task } of this.#tasks.values()) task.order({ isDrop, key: undefined });
+        for (const { task } of this.#tasks.values())
+          task.order({ id: command.id, isDrop, key: undefined });
       }
     }
   }
@@ -158,6 +176,25 @@ export class TaskRunner {
   #expire(): void {
     this.#holds.expire(this.#options.clock.nowMs());
     this.#holdsChanged();
+  }
+
+  async #verifyTasks(signal: AbortSignal): Promise<void> {
+    const { clock } = this.#options;
+    for (;;) {
+      await clock.sleep(VERIFY_INTERVAL_MS, signal);
+      if (signal.aborted) return;
+      await Promise.all([...this.#tasks.values()].map(({ task }) => task.verify()));
+    }
+  }
+
+  async #askForHistory(topic: string, signal: AbortSignal): Promise<void> {
+    const { onMissingHistory, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    const before = this.#askedFor.get(topic);
+    if (before !== undefined && nowMs - before.atMs < SAME_LOSS_MS) return before.asked;
+    const asked = onMissingHistory?.(topic, signal) ?? Promise.resolve();
+    this.#askedFor.set(topic, { atMs: nowMs, asked });
+    return asked;
   }
 
   /** Ends with all tasks ended; throws what the first to fail threw. */
@@ -204,6 +241,7 @@ export class TaskRunner {
       holds: this.#holds,
       deadLetterTopic,
       limits: { ...TASK_LIMITS, ...this.#options.limits },
+      onMissingHistory: () => this.#askForHistory(partition.topic, signal),
       onProgress: () => {
         this.#problem = undefined;
         this.#tell();

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { MillraceError } from '../domain/errors.ts';
 import type { LogRecord } from '../domain/record-block.ts';
 import { must } from '../lib/must.ts';
@@ -21,7 +22,12 @@ import { StateOverlay } from './state-overlay.ts';
 export type TaskLimits = Readonly<{ maxRecords: number; maxBytes: number; cacheEntries: number }>;
 
 /** An operator's order about parked records: of a key, of those without one (null), or of all. */
-export type ReplayOrder = Readonly<{ isDrop: boolean; key: string | null | undefined }>;
+export type ReplayOrder = Readonly<{
+  /** The command's. */
+  id: string;
+  isDrop: boolean;
+  key: string | null | undefined;
+}>;
 
 export type TaskOptions = Readonly<{
   processor: Processor;
@@ -32,6 +38,8 @@ export type TaskOptions = Readonly<{
   holds: Holds;
   deadLetterTopic: string;
   limits: TaskLimits;
+  /** Called before the task begins at the log's start while records before it are gone. */
+  onMissingHistory: () => Promise<void>;
   /** Called when the task has begun, after each commit, and when it comes to rest or goes on. */
   onProgress: () => void;
 }>;
@@ -74,6 +82,9 @@ export class Task {
   #offset: number | undefined;
   #reading: AbortController | undefined;
   #isResting = false;
+  #isCommitting = false;
+  /** The store was seen to have other offsets than this task left there. */
+  #isStale = false;
   #processed = 0;
   #conflicts: Readonly<{ count: number; offset: number | undefined }> = NO_CONFLICTS;
 
@@ -91,7 +102,7 @@ export class Task {
     this.#effects = effects;
     this.#records = new RecordProcessor({ processor, effects, overlay, from });
     this.#parking = new ParkingLot({ from, deadLetterTopic, store, overlay, effects });
-    this.#forwarder = new Forwarder({ log, store, task });
+    this.#forwarder = new Forwarder({ log, store, task, deadLetterTopic });
   }
 
   /** The next record that is not yet taken into account; undefined before it is known. */
@@ -125,6 +136,22 @@ export class Task {
     this.#reading?.abort();
   }
 
+  /**
+   * Looks whether the store still has what this task committed last; if not, the task begins again
+   * where the store says. A commit finds out the same: this is for a task that has none to make.
+   */
+  async verify(): Promise<void> {
+    const expected = this.#stored;
+    if (this.#offset === undefined || this.#isCommitting) return;
+    this.#forwarder.look();
+    const found = await this.#options.store.offsets(this.name);
+    // A commit that came in between has seen for itself.
+    if (this.#isCommitting || this.#stored !== expected) return;
+    if (isDeepStrictEqual(found, expected)) return;
+    this.#isStale = true;
+    this.poke();
+  }
+
   /** Ends when `signal` aborts; throws when the log or the store fails, and may then be run again. */
   async run(signal: AbortSignal): Promise<void> {
     await runTogether(signal, [
@@ -150,17 +177,26 @@ export class Task {
 
   /** Begins where the store says. */
   async #rewind(): Promise<void> {
-    const { store, log } = this.#options;
     this.#effects.reset();
-    this.#stored = await store.offsets(this.name);
+    this.#isStale = false;
+    this.#isResting = false;
+    this.#stored = await this.#options.store.offsets(this.name);
     await this.#parking.load();
-    this.#next = this.#stored[this.partitionId] ?? (await log.offsets(this.partition)).start;
+    this.#next = this.#stored[this.partitionId] ?? (await this.#beginning());
     this.#offset = this.#next;
     this.#options.onProgress();
   }
 
+  async #beginning(): Promise<number> {
+    const { log, onMissingHistory } = this.#options;
+    const { start } = await log.offsets(this.partition);
+    if (start > 0) await onMissingHistory();
+    return start;
+  }
+
+  /** Ends when `signal` aborts, or when the task must begin again. */
   async #work(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    while (!signal.aborted && !this.#isStale) {
       const stopAt = this.#options.holds.stopAt(this.partitionId);
       const order = this.#orders[0];
       if (stopAt !== undefined && this.#next >= stopAt) {
@@ -180,6 +216,7 @@ export class Task {
       this.#options.onProgress();
     }
     await this.#wakeup.wait(signal);
+    if (this.#isStale) return;
     const stopAt = this.#options.holds.stopAt(this.partitionId);
     if (stopAt !== undefined && this.#next >= stopAt) return;
     this.#isResting = false;
@@ -250,9 +287,9 @@ export class Task {
     this.#next = must(records.at(-1), 'slices are not empty').offset + 1;
   }
 
-  async #obey({ isDrop, key }: ReplayOrder, signal: AbortSignal): Promise<void> {
+  async #obey({ id, isDrop, key }: ReplayOrder, signal: AbortSignal): Promise<void> {
     for (const { group, drop } of this.#parking.plan(key, isDrop)) {
-      await this.#replay(group, drop, signal);
+      await this.#replay(id, group, drop, signal);
     }
   }
 
@@ -260,12 +297,19 @@ export class Task {
    * Processes a group's records in order, those that succeed leaving it in the same commit. The
    * first that fails again keeps the rest waiting, but for records without a key.
    */
-  async #replay(group: ParkedGroup, drop: number, signal: AbortSignal): Promise<void> {
+  async #replay(
+    order: string,
+    group: ParkedGroup,
+    drop: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     const offsets = this.#parking.offsets(group);
     const { maxRecords } = this.#options.limits;
     let isBlocked = false;
     for (let at = 0; at < offsets.length && !isBlocked && !signal.aborted; at += maxRecords) {
       const slice = offsets.slice(at, at + maxRecords);
+      const replays = (this.#stored[REPLAYS] ?? 0) + 1;
+      this.#effects.beginReplay(`${order}/${replays}`);
       const dropped = slice.slice(0, Math.max(0, drop - at));
       for (const offset of dropped) this.#parking.remove(group, offset);
       await this.#forwarder.room(signal);
@@ -274,7 +318,7 @@ export class Task {
         isBlocked = !(await this.#retry(group, prepared)) && group !== KEYLESS;
         if (isBlocked) break;
       }
-      await this.#commit(0, { [REPLAYS]: (this.#stored[REPLAYS] ?? 0) + 1 });
+      await this.#commit(0, { [REPLAYS]: replays });
     }
   }
 
@@ -294,7 +338,12 @@ export class Task {
   async #commit(records: number, also: TaskOffsets = {}): Promise<void> {
     const to = { ...this.#stored, [this.partitionId]: this.#next, ...also };
     const effects = this.#effects.seal();
-    await this.#options.store.commit({ task: this.name, from: this.#stored, to, ...effects });
+    this.#isCommitting = true;
+    try {
+      await this.#options.store.commit({ task: this.name, from: this.#stored, to, ...effects });
+    } finally {
+      this.#isCommitting = false;
+    }
     this.#overlay.committed();
     this.#stored = to;
     this.#offset = to[this.partitionId];

@@ -31,6 +31,10 @@ const servedWrite: fc.Arbitrary<ServedWrite> = fc.oneof(
 );
 
 const outgoing: fc.Arbitrary<OutgoingRecord> = record({
+  cause: fc.oneof(
+    record({ offset: fc.nat(9), index: fc.nat(9) }),
+    record({ replay: value, index: fc.nat(9) }),
+  ),
   topic: value,
   partition: fc.nat(3),
   key: fc.option(value),
@@ -41,7 +45,7 @@ const outgoing: fc.Arbitrary<OutgoingRecord> = record({
 
 type Step =
   | Readonly<{ do: 'commit'; isStale: boolean; commit: Omit<Commit, 'from'> }>
-  | Readonly<{ do: 'forwarded'; task: string; upTo: number }>
+  | Readonly<{ do: 'forwarded'; task: string; at: number; ahead: number }>
   | Readonly<{ do: 'dropTask'; task: string }>
   | Readonly<{ do: 'sweep'; nowMs: number }>;
 
@@ -62,7 +66,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       commit,
     }),
   },
-  record({ do: fc.constant('forwarded' as const), task, upTo: fc.nat(9) }),
+  record({
+    do: fc.constant('forwarded' as const),
+    task,
+    at: fc.nat(2),
+    ahead: fc.constantFrom(0, 0, 0, 1),
+  }),
   record({ do: fc.constant('dropTask' as const), task }),
   record({ do: fc.constant('sweep' as const), nowMs: fc.integer({ min: NOW - 5, max: NOW + 5 }) }),
 );
@@ -99,8 +108,12 @@ async function take(each: Step, store: Store): Promise<unknown> {
       const from = each.isStale ? { stale: 1 } : await store.offsets(each.commit.task);
       return store.commit({ ...each.commit, from });
     }
-    case 'forwarded':
-      return store.forwarded(each.task, each.upTo);
+    case 'forwarded': {
+      const found = (await store.outgoing(each.task, 3))[each.at];
+      if (found === undefined) return undefined;
+      // Where it is not the record of this number, nothing goes.
+      return store.forwarded(each.task, { ...found, sequence: found.sequence + each.ahead });
+    }
     case 'dropTask':
       return store.dropTask(each.task);
     case 'sweep':

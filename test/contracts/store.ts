@@ -33,6 +33,7 @@ const setAdd = (key: string, member: string): ServedWrite => ({ op: 'setAdd', ke
 const setRemove = (key: string, member: string): ServedWrite => ({ op: 'setRemove', key, member });
 const remove = (key: string): ServedWrite => ({ op: 'delete', key });
 const record = (value: string): OutgoingRecord => ({
+  cause: { offset: 7, index: 0 },
   topic: 'alerts',
   partition: 0,
   key: null,
@@ -469,15 +470,36 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
           [2, 'b'],
         ]);
         assert.equal((await store.outgoing(TASK, 3))[2]?.record.key, '😀');
-        await store.forwarded(TASK, 2);
-        await store.forwarded(TASK, 1);
+        const put = await store.outgoing(TASK, 10);
+        const [first, second, third] = put;
+        await store.forwarded(TASK, must(second, 'of three'));
+        await store.forwarded(TASK, must(first, 'of three'));
         assert.deepEqual(await read(), [[3, null]]);
-        await store.forwarded(TASK, 3);
+        await store.forwarded(TASK, must(third, 'of three'));
         await store.commit(commit({ outgoing: [record('d')] }));
         assert.deepEqual(await read(), [[4, 'd']]);
         assert.equal((await store.outgoing('another', 1)).length, 1);
         assert.deepEqual(await store.outgoing('no such task', 1), []);
-        await store.forwarded('no such task', 1);
+        await store.forwarded('no such task', must(first, 'of three'));
+      });
+
+      test('stay when the one that was forwarded is not what the store has', async () => {
+        await using store = await open();
+        await store.commit(commit({ outgoing: [record('a'), record('b')] }));
+        const replay = { ...record('a'), cause: { replay: 'x/1', index: 0 } };
+        for (const [sequence, other] of [
+          [1, record('x')],
+          [2, record('a')],
+          [2, replay],
+          [3, record('c')],
+        ] as const) {
+          await store.forwarded(TASK, { sequence, record: other });
+        }
+        assert.equal((await store.outgoing(TASK, 10)).length, 2);
+        await store.commit(commit({ outgoing: [replay] }));
+        assert.deepEqual((await store.outgoing(TASK, 10))[2], { sequence: 3, record: replay });
+        await store.forwarded(TASK, { sequence: 3, record: replay });
+        assert.deepEqual(await store.outgoing(TASK, 10), []);
       });
     });
 

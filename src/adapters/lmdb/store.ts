@@ -1,7 +1,14 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MillraceError } from '../../domain/errors.ts';
-import type { Commit, OutgoingRecord, ServedValue, Store, TaskOffsets } from '../../ports/store.ts';
+import type {
+  Commit,
+  Outgoing,
+  OutgoingRecord,
+  ServedValue,
+  Store,
+  TaskOffsets,
+} from '../../ports/store.ts';
 import { StoreDraft } from './store-draft.ts';
 import { isExpired, parseServed, parseTask, type TaskEntry } from './store-entries.ts';
 import {
@@ -92,10 +99,7 @@ export class LmdbStore implements Store {
     }
   }
 
-  async outgoing(
-    task: string,
-    limit: number,
-  ): Promise<readonly Readonly<{ sequence: number; record: OutgoingRecord }>[]> {
+  async outgoing(task: string, limit: number): Promise<readonly Outgoing[]> {
     const found = this.#findTask(task);
     if (!found) return [];
     return this.#tree
@@ -106,11 +110,12 @@ export class LmdbStore implements Store {
       }));
   }
 
-  async forwarded(task: string, sequence: number): Promise<void> {
+  async forwarded(task: string, { sequence, record }: Outgoing): Promise<void> {
     const found = this.#findTask(task);
     if (!found) return;
     const prefix = outgoingPrefix(found.number);
     const last = outgoingKey(found.number, sequence);
+    if (this.#tree.get(last) !== JSON.stringify(record)) return;
     for (let more = true; more;) {
       more = await this.#tree.transaction((writer) => {
         const page = this.#tree.page({ prefix, limit: PAGE, keysOnly: true });

@@ -44,12 +44,14 @@ local last = tonumber(redis.call('GET', '${SEQUENCE}' .. ARGV[1]) or '0')
 return { last - redis.call('LLEN', list) + 1, redis.call('LRANGE', list, 0, ARGV[2] - 1) }
 `);
 
-/** Arguments: task, sequence number of the last record to drop. */
+/** Arguments: task, sequence number of the last record to drop, the record. */
 export const FORWARDED = new Script<null>(`
 local list = '${OUTGOING}' .. ARGV[1]
 local last = tonumber(redis.call('GET', '${SEQUENCE}' .. ARGV[1]) or '0')
 local done = ARGV[2] - (last - redis.call('LLEN', list))
-if done > 0 then redis.call('LTRIM', list, done, -1) end
+if done > 0 and redis.call('LINDEX', list, done - 1) == ARGV[3] then
+  redis.call('LTRIM', list, done, -1)
+end
 return false
 `);
 

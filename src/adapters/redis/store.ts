@@ -3,6 +3,7 @@ import { checkStoreKey } from '../../domain/store-key.ts';
 import { compareUtf8 } from '../../lib/utf8-order.ts';
 import type {
   Commit,
+  Outgoing,
   OutgoingRecord,
   ServedValue,
   ServedWrite,
@@ -110,10 +111,7 @@ export class RedisStore implements Store {
     }
   }
 
-  async outgoing(
-    task: string,
-    limit: number,
-  ): Promise<readonly Readonly<{ sequence: number; record: OutgoingRecord }>[]> {
+  async outgoing(task: string, limit: number): Promise<readonly Outgoing[]> {
     if (limit <= 0) return [];
     const [first, records] = await this.#connection.run(READ_OUTGOING, task, String(limit));
     return records.map((record, at) => ({
@@ -122,8 +120,8 @@ export class RedisStore implements Store {
     }));
   }
 
-  async forwarded(task: string, sequence: number): Promise<void> {
-    await this.#connection.run(FORWARDED, task, String(sequence));
+  async forwarded(task: string, { sequence, record }: Outgoing): Promise<void> {
+    await this.#connection.run(FORWARDED, task, String(sequence), JSON.stringify(record));
   }
 
   async get(key: string, nowMs: number): Promise<ServedValue | undefined> {
