@@ -200,6 +200,43 @@ export function decodeBlock(bytes: Uint8Array, baseOffset: number, from = baseOf
   return records;
 }
 
+/**
+ * Calls `visit` for each record of a block, with where its parts stand in `bytes` instead of an
+ * object: for whoever writes them in another form. A length of -1 is null; `headerSet` is an index
+ * into `headerSetsOf`.
+ */
+export function visitBlock(
+  bytes: Uint8Array,
+  visit: (
+    headerSet: number,
+    timestampMs: number,
+    keyStart: number,
+    keyLength: number,
+    valueStart: number,
+    valueLength: number,
+  ) => void,
+): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const count = view.getUint32(bytes.length - TRAILER + 4, true);
+  let at = 0;
+  for (let index = 0; index < count; index += 1) {
+    const keyLength = view.getInt32(at, true);
+    const valueLength = view.getInt32(at + 4, true);
+    const keyStart = at + PREFIX;
+    const valueStart = keyStart + Math.max(0, keyLength);
+    const headerSet = view.getUint16(at + 8, true);
+    visit(headerSet, view.getFloat64(at + 10, true), keyStart, keyLength, valueStart, valueLength);
+    at = valueStart + Math.max(0, valueLength);
+  }
+}
+
+/** The header sets that the records of a block name by index. */
+export function headerSetsOf(bytes: Uint8Array): readonly (readonly Header[])[] {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const trailer = buffer.length - TRAILER;
+  return decodeHeaderSets(buffer, buffer.readUInt32LE(trailer), buffer.readUInt16LE(trailer + 8));
+}
+
 /** How many records an encoded block holds. */
 export function countOf(bytes: Uint8Array): number {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).readUInt32LE(
