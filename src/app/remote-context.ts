@@ -157,7 +157,11 @@ async function partsElsewhere(
   };
 }
 
-function serversOf({ log, store }: Config): NonNullable<OperationContext['servers']> {
+/** Where log and store are, when they are servers. */
+export function serversOf({
+  log,
+  store,
+}: Pick<Config, 'log' | 'store'>): NonNullable<OperationContext['servers']> {
   return {
     ...(log.kind === 'kafka' && { kafka: log.brokers.join(',') }),
     ...(store.kind === 'redis' && { redis: `${store.host}:${store.port}` }),

@@ -21,6 +21,7 @@ import { connectorFileOf, loadPipeline, readConnector, serverOf } from './load-p
 import { openLogger } from './logging.ts';
 import { PartFailures } from './part-failures.ts';
 import { RateMeter } from './rate-meter.ts';
+import { serversOf } from './remote-context.ts';
 import { runParts } from './run-parts.ts';
 import { runWorker } from './run-worker.ts';
 import { addressOf } from './source-address.ts';
@@ -149,6 +150,7 @@ async function up(
     store,
     statuses,
     clock: Date.now,
+    servers: serversOf(config),
     running: {
       process: { pid: process.pid, startedAtMs, stop: () => stopping.abort() },
       pipeline,

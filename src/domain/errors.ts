@@ -143,6 +143,11 @@ export const REMEDIES = {
     exit: 69,
     hint: 'Source and store cannot be compared now: try again when `millrace status` shows every part at work.',
   },
+  reconcile_disturbed: {
+    retry: 'manual',
+    exit: 69,
+    hint: 'Processors moved while they were compared, as a worker came, went or was cut off: run `millrace reconcile` again.',
+  },
   // event log
   producer_fenced: {
     retry: 'never',

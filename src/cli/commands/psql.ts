@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import type { SourceAddress } from '../../app/operations.ts';
-import { findSource } from '../../app/source-address.ts';
+import { findSource } from '../../app/find-source.ts';
 import { withoutPassword } from '../address.ts';
 import { dataDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
