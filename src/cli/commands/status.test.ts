@@ -84,3 +84,53 @@ test('what does not run says so', () => {
   );
   assert.equal(head, 'Millrace    not running; below is what was last known');
 });
+
+test('parts that run in several processes are told with their partitions', () => {
+  const { pid: _pid, startedAtMs: _startedAtMs, pipeline: _pipeline, ...rest } = REPORT;
+  const [cdc] = REPORT.processors;
+  const lines = statusLines(
+    {
+      ...rest,
+      urls: { kafka: 'a:9092,b:9092', redis: 'c:6379' },
+      workers: [
+        { worker: 'h-1', component: 'connector', state: 'copying', partitions: 0, heardMs: 60_000 },
+        {
+          worker: 'h-2',
+          component: 'processor:cdc',
+          state: 'running',
+          partitions: 1,
+          heardMs: 58_500,
+        },
+      ],
+      processors: cdc === undefined ? [] : [{ ...cdc, tasks: [taskOf(0, 'h-2'), taskOf(1)] }],
+      topics: [],
+      failures: [],
+    },
+    pc.createColors(false),
+  );
+  assert.deepEqual(lines.slice(0, 7), [
+    'Millrace    running in 2 processes',
+    'Kafka       a:9092,b:9092',
+    'Redis       c:6379',
+    '',
+    'WORKER  RUNS           STATE    PARTITIONS  HEARD',
+    'h-1     connector      copying           -  1.0 s ago',
+    'h-2     processor cdc  running           1  2.5 s ago',
+  ]);
+  assert.deepEqual(lines.slice(-6), [
+    '',
+    'TASK          WORKER  OFFSET  END  LAG',
+    'cdc/orders-0  h-2        100  120   20',
+    'cdc/orders-1  none       100  120   20',
+    '',
+    'On disk: log 1.0 MiB',
+  ]);
+});
+
+function taskOf(partition: number, worker?: string) {
+  return {
+    task: `cdc/orders-${partition}`,
+    ...(worker !== undefined && { worker }),
+    partitions: [{ topic: 'orders', partition, offset: 100, end: 120 }],
+  };
+}

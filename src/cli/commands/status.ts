@@ -37,8 +37,10 @@ function shown(report: StatusReport): StatusReport {
 export function statusLines(report: StatusReport, colours: Terminal['colours']): string[] {
   const blocks = [
     headLines(report, colours),
+    workerLines(report),
     connectorLines(report),
     processorLines(report),
+    taskLines(report, colours),
     report.topics.length === 0 ? [] : topicLines(report.topics),
     sizeLines(report),
     report.failures.map(({ part, message }) => colours.red(`FAILED ${part}: ${message}`)),
@@ -49,20 +51,55 @@ export function statusLines(report: StatusReport, colours: Terminal['colours']):
 }
 
 function headLines(report: StatusReport, colours: Terminal['colours']): string[] {
-  const { running, pid, startedAtMs, atMs, dataDir, pipeline, urls } = report;
-  const state = running
-    ? `${colours.green('running')} (pid ${pid ?? '?'}${startedAtMs === undefined ? '' : `, for ${formatDuration(atMs - startedAtMs)}`})`
-    : `${colours.yellow('not running')}; below is what was last known`;
+  const { dataDir, pipeline, urls } = report;
   const facts = [
-    ['Millrace', state],
-    ['Data', dataDir],
+    ['Millrace', stateOf(report, colours)],
+    // With log and store on servers, nothing that matters lies there.
+    ...(urls.kafka === undefined || urls.redis === undefined ? [['Data', dataDir]] : []),
     ...(pipeline === undefined ? [] : [['Pipeline', pipeline]]),
     ...(urls.postgres === undefined ? [] : [['PostgreSQL', urls.postgres]]),
+    ...(urls.kafka === undefined ? [] : [['Kafka', urls.kafka]]),
+    ...(urls.redis === undefined ? [] : [['Redis', urls.redis]]),
   ];
   return facts.map(([name = '', value = '']) => `${name.padEnd(11)} ${value}`);
 }
 
-function connectorLines({ connector, rates }: StatusReport): string[] {
+function stateOf(report: StatusReport, colours: Terminal['colours']): string {
+  const { running, pid, startedAtMs, atMs, workers } = report;
+  if (!running) return `${colours.yellow('not running')}; below is what was last known`;
+  if (pid === undefined) {
+    const processes = new Set(workers.map(({ worker }) => worker)).size;
+    return `${colours.green('running')} in ${processes} ${processes === 1 ? 'process' : 'processes'}`;
+  }
+  const since = startedAtMs === undefined ? '' : `, for ${formatDuration(atMs - startedAtMs)}`;
+  return `${colours.green('running')} (pid ${pid}${since})`;
+}
+
+function workerLines({ workers, atMs }: StatusReport): string[] {
+  if (workers.length === 0) return [];
+  return formatTable(
+    [
+      { title: 'WORKER' },
+      { title: 'RUNS' },
+      { title: 'STATE' },
+      { title: 'PARTITIONS', align: 'right' },
+      { title: 'HEARD' },
+    ],
+    workers.map(({ worker, component, state, partitions, heardMs }) => [
+      worker,
+      component.replace(':', ' '),
+      state,
+      component.startsWith('processor:') ? String(partitions) : '-',
+      `${formatDuration(Math.max(0, atMs - heardMs))} ago`,
+    ]),
+  );
+}
+
+/** The connector with the copies that it makes. */
+export function connectorLines({
+  connector,
+  rates,
+}: Pick<StatusReport, 'connector' | 'rates'>): string[] {
   if (connector === undefined) return [];
   const copied = connector.copy?.reduce((sum, { rows }) => sum + rows, 0) ?? 0;
   return [
@@ -131,6 +168,30 @@ function processorLines({ processors, rates }: StatusReport): string[] {
       problem === undefined ? [] : [`  problem of ${name}: ${problem}`],
     ),
   ];
+}
+
+/** Where several processes share the tasks: who runs each, and how far it is. */
+function taskLines({ workers, processors }: StatusReport, colours: Terminal['colours']): string[] {
+  const tasks = processors.flatMap((processor) => processor.tasks);
+  if (workers.length === 0 || tasks.length === 0) return [];
+  return formatTable(
+    [
+      { title: 'TASK' },
+      { title: 'WORKER' },
+      { title: 'OFFSET', align: 'right' },
+      { title: 'END', align: 'right' },
+      { title: 'LAG', align: 'right' },
+    ],
+    tasks.flatMap(({ task, worker, partitions }) =>
+      partitions.map(({ offset, end }) => [
+        task,
+        worker ?? colours.yellow('none'),
+        formatCount(offset),
+        formatCount(end),
+        formatCount(Math.max(0, end - offset)),
+      ]),
+    ),
+  );
 }
 
 /** Records that a processor has not yet taken into account. */
