@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { openConnection } from '../../src/adapters/postgres/connection.ts';
+import { must } from '../../src/lib/must.ts';
 import { temporaryConnect } from './servers/connect.ts';
 import { jarsOf } from './servers/jars.ts';
 import { runJava } from './servers/java.ts';
@@ -28,6 +30,17 @@ const partitionsOf = async (kafka: TemporaryKafka, topic: string): Promise<unkno
   return topics.find((each) => each.topic === topic)?.partitions.length;
 };
 
+/** Runs the health check of a container against a server here; whether it answers is what it tells. */
+const isHealthy = async (check: string, address: string): Promise<boolean> => {
+  const port = must(address.split(':').at(-1), 'an address has a port');
+  const file = join(import.meta.dirname, '../../deploy', check, 'health.sh');
+  // As long as compose.yaml lets it take.
+  return run(file, [port], { timeout: 3000, killSignal: 'SIGKILL' }).then(
+    () => true,
+    () => false,
+  );
+};
+
 for (const mode of ['kraft', 'zookeeper'] as const) {
   describe(`Kafka, ${mode}`, async () => {
     const kafka = await temporaryKafka({ mode });
@@ -39,6 +52,18 @@ for (const mode of ['kraft', 'zookeeper'] as const) {
       await kafka.kill();
       await kafka.restart();
       assert.equal(await partitionsOf(kafka, 'kept'), 2);
+    });
+
+    test("is healthy by its container's check while it answers", async () => {
+      const address = must(kafka.brokers[0], 'it has one');
+      assert.equal(await isHealthy('kafka', address), true);
+      kafka.pause();
+      assert.equal(await isHealthy('kafka', address), false);
+      kafka.resume();
+      assert.equal(await isHealthy('kafka', address), true);
+      const { zookeeper } = kafka;
+      if (zookeeper !== undefined)
+        assert.equal(await isHealthy('zookeeper', zookeeper.address), true);
     });
 
     test('makes no topic that nobody declared', async () => {
@@ -56,7 +81,9 @@ test('Kafka Connect has the PostgreSQL connector of Debezium, also after a kill'
     return found.flatMap((plugin) => ('class' in plugin ? [plugin.class] : []));
   };
   assert.deepEqual(await plugins(), ['io.debezium.connector.postgresql.PostgresConnector']);
+  assert.equal(await isHealthy('connect', connect.url), true);
   await connect.kill();
+  assert.equal(await isHealthy('connect', connect.url), false);
   await connect.restart();
   assert.deepEqual(await plugins(), ['io.debezium.connector.postgresql.PostgresConnector']);
 });

@@ -13,6 +13,8 @@ export type ServerCommand = Readonly<{
   args: readonly string[];
   /** Added to the environment of the tests. */
   env?: Readonly<Record<string, string>>;
+  /** Where it is started; else where the tests are. */
+  cwd?: string;
   /** Names the package that has the program. */
   missing: string;
   /** Given what this start has logged; asked again and again until it says yes. */
@@ -23,12 +25,14 @@ export type ServerCommand = Readonly<{
 export type ServerControls = Readonly<{
   /** Of the server itself, to be measured; throws while it does not run. */
   pid(): number;
+  /** Whether it has ended though nobody told it to. */
+  hasEndedByItself(): boolean;
   /** Of all its starts. */
   logFile: string;
   logged(): Promise<string>;
   /** kill -9. Settles when the server has ended, without writing anything more. */
   kill(): Promise<void>;
-  /** SIGTERM. Settles when the server has ended; one that does not within a minute is killed. */
+  /** SIGTERM. Settles when the server has ended; one that does not in time is killed. */
   stop(): Promise<void>;
   /** After `kill` or `stop`: on the same port and data. Settles when the server is ready. */
   restart(): Promise<void>;
@@ -38,7 +42,7 @@ export type ServerControls = Readonly<{
 }>;
 
 const LOOK_EVERY_MS = 50;
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 100_000;
 const LAST_WORDS = 30;
 
 /**
@@ -65,6 +69,7 @@ export class ServerProcess implements AsyncDisposable {
   get controls(): ServerControls {
     return {
       pid: () => this.#pid(),
+      hasEndedByItself: () => this.#child !== undefined && hasEnded(this.#child),
       logFile: this.logFile,
       logged: () => this.#logged(),
       kill: () => this.kill(),
@@ -107,7 +112,7 @@ export class ServerProcess implements AsyncDisposable {
   }
 
   #spawn(): ChildProcess {
-    const { program, args, env } = this.#command;
+    const { program, args, env, cwd } = this.#command;
     // A killed test process runs no handler: there the system ends the server.
     const [file, ...given] =
       process.platform === 'linux'
@@ -117,6 +122,7 @@ export class ServerProcess implements AsyncDisposable {
     try {
       const child = spawn(file, given, {
         env: { ...process.env, ...env },
+        cwd,
         stdio: ['ignore', log, log],
       });
       const killNow = (): void => void child.kill('SIGKILL');
@@ -138,9 +144,10 @@ export class ServerProcess implements AsyncDisposable {
       if (failure?.code === 'ENOENT' || /setpriv: failed to execute/.test(logged))
         throw new Error(`${program} is missing: apt-get install ${missing}`, { cause: failure });
       if (failure !== undefined) throw failure;
-      const hasEnded = child.exitCode !== null || child.signalCode !== null;
-      if (hasEnded || performance.now() > deadlineMs) {
-        const what = hasEnded ? `ended with ${child.exitCode ?? child.signalCode}` : 'is not ready';
+      if (hasEnded(child) || performance.now() > deadlineMs) {
+        const what = hasEnded(child)
+          ? `ended with ${child.exitCode ?? child.signalCode}`
+          : 'is not ready';
         const lastWords = logged.split('\n').slice(-LAST_WORDS).join('\n');
         throw new Error(`${name} ${what}; its log, ${this.logFile}, ends with\n${lastWords}`);
       }
@@ -153,11 +160,15 @@ export class ServerProcess implements AsyncDisposable {
     const child = this.#child;
     if (child === undefined) return;
     this.#child = undefined;
-    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    if (child.pid === undefined || hasEnded(child)) return;
     const ended = once(child, 'exit');
     child.kill(signal);
     const patience = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS);
     await ended;
     clearTimeout(patience);
   }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }

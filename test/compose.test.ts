@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, test } from 'node:test';
+import { Ajv } from 'ajv';
+import { must } from '../src/lib/must.ts';
+import { composeParts, variablesIn, type Service } from './compose-project.ts';
+
+const ROOT = join(import.meta.dirname, '..');
+const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+
+const dockerfile = read('deploy/millrace/Dockerfile');
+const isOurs = ({ build }: Service): boolean => build !== undefined;
+const bytes = (size: string): number =>
+  Number.parseInt(size) * { m: 2 ** 20, g: 2 ** 30 }[must(size.at(-1), 'sizes have a unit') as 'm'];
+
+const fitsSchema = (() => {
+  const schema = JSON.parse(read('test/schemas/compose-spec/compose-spec.json')) as object;
+  // The address that it names the meta-schema by is not the one that the meta-schema has.
+  return new Ajv({ strict: false }).compile({
+    ...schema,
+    $schema: 'http://json-schema.org/draft-07/schema#',
+  });
+})();
+
+for (const profile of ['kraft', 'zookeeper']) {
+  const parts = composeParts({ KAFKA_PROFILE: profile });
+  const services = parts.flatMap(({ folder, content }) =>
+    Object.entries(content.services ?? {}).map(([name, service]) => ({ name, service, folder })),
+  );
+  const of = (name: string): Service =>
+    must(services.find((each) => each.name === name)?.service, `there is a service ${name}`);
+  const names = (fits: (service: Service) => boolean): string[] =>
+    services.filter(({ service }) => fits(service)).map(({ name }) => name);
+
+  describe(`compose.yaml with Kafka's profile ${profile}`, () => {
+    test('holds against the schema of the Compose specification', () => {
+      for (const { path, content } of parts)
+        assert.ok(fitsSchema(content), `${path}: ${JSON.stringify(fitsSchema.errors)}`);
+    });
+
+    test('has the services that the documents name, each once', () => {
+      const expected = ['postgres', 'kafka', 'connect', 'redis'];
+      const roles = ['capture', 'cdc-processor', 'data-generator'];
+      const more = profile === 'zookeeper' ? ['zookeeper'] : [];
+      assert.deepEqual(names(() => true).toSorted(), [...expected, ...roles, ...more].toSorted());
+    });
+
+    test('pins every image that is not built here to one version', () => {
+      const loose = names((each) => !isOurs(each) && !/:\d+\.\d+[.\w-]*$/.test(each.image ?? ''));
+      assert.deepEqual(loose, []);
+    });
+
+    test('runs nothing as root', () => {
+      const isRoot = (each: Service): boolean =>
+        isOurs(each) ? !/^USER node$/m.test(dockerfile) : /^(|root|0)$/.test(each.user ?? '');
+      assert.deepEqual(names(isRoot), []);
+    });
+
+    test('limits the memory of every service, and gives a JVM at most half of it', () => {
+      assert.deepEqual(
+        names((each) => each.mem_limit === undefined),
+        [],
+      );
+      for (const { name, service } of services) {
+        const heap = /-Xmx(\d+m)/.exec(service.environment?.['KAFKA_HEAP_OPTS'] ?? '')?.[1];
+        const limit = bytes(must(service.mem_limit, 'all have one'));
+        if (heap !== undefined) assert.ok(bytes(heap) <= limit / 2, name);
+      }
+    });
+
+    test('asks every service for its health, or says why not', () => {
+      const silent = names(
+        (each) => each.healthcheck === undefined && each['x-no-healthcheck'] === undefined,
+      );
+      assert.deepEqual(silent, []);
+    });
+
+    test('starts each service after the health of those that it needs', () => {
+      for (const { name, service } of services)
+        for (const [needed, { condition }] of Object.entries(service.depends_on ?? {})) {
+          assert.equal(condition, 'service_healthy', `${name} needs ${needed}`);
+          assert.ok(of(needed).healthcheck, `${name} waits for the health of ${needed}`);
+        }
+    });
+
+    test('starts again what ended, and lets nothing write to its image', () => {
+      assert.deepEqual(
+        names((each) => each.restart !== 'unless-stopped' || each.read_only !== true),
+        [],
+      );
+    });
+
+    test('publishes ports on loopback alone', () => {
+      const published = services.flatMap(({ service }) => service.ports ?? []);
+      const expected = [5432, 6379, 8083, 9092, ...(profile === 'zookeeper' ? [2181] : [])];
+      assert.deepEqual(
+        published.toSorted(),
+        expected.map((port) => `127.0.0.1:${port}:${port}`).toSorted(),
+      );
+    });
+
+    test('mounts files that exist, read-only, and volumes that are declared', () => {
+      const declared = parts.flatMap(({ content }) => Object.keys(content.volumes ?? {}));
+      for (const { name, service, folder } of services)
+        for (const mount of service.volumes ?? []) {
+          const [source = '', , mode] = mount.split(':');
+          if (!source.startsWith('.')) assert.ok(declared.includes(source), `${name}: ${mount}`);
+          else {
+            assert.ok(existsSync(resolve(folder, source)), `${name}: ${mount}`);
+            assert.equal(mode, 'ro', `${name}: ${mount}`);
+          }
+        }
+    });
+
+    test('names its variables in .env.example, and holds no other password', () => {
+      const example = read('.env.example');
+      for (const { path, text } of parts)
+        for (const name of variablesIn(text))
+          assert.match(example, new RegExp(`^#${name}=`, 'm'), `${path}: ${name}`);
+      const fixed = services.flatMap(({ name, service }) =>
+        Object.entries(service.environment ?? {})
+          .filter(([key, value]) => key.endsWith('PASSWORD') && !/^\$\{\w+:-/.test(value))
+          .map(([key]) => `${name}: ${key}`),
+      );
+      assert.deepEqual(fixed, []);
+    });
+  });
+}
+
+test('an unset KAFKA_PROFILE is kraft', () => {
+  assert.deepEqual(composeParts(), composeParts({ KAFKA_PROFILE: 'kraft' }));
+});
+
+test('the images are of the versions that the stack tests start', () => {
+  const [kraft, connect] = ['deploy/kafka/kraft.yaml', 'deploy/connect/compose.yaml'].map(read);
+  const versionIn = (pom: string, artifact: string): string | undefined =>
+    new RegExp(`<artifactId>${artifact}</artifactId>\\s*<version>(.*)</version>`).exec(
+      read(`test/stack/servers/poms/${pom}.xml`),
+    )?.[1];
+  assert.match(must(kraft, 'read'), new RegExp(`kafka:${versionIn('kafka', 'kafka_2.13')}\n`));
+  const debezium = versionIn('debezium', 'debezium-connector-postgres');
+  assert.match(must(connect, 'read'), new RegExp(`debezium/connect:${debezium}\n`));
+});
+
+describe('the Dockerfile', () => {
+  test('takes the Node that the checkout runs on', () => {
+    type Manifest = { devDependencies: Record<string, string> };
+    const { node } = (JSON.parse(read('package.json')) as Manifest).devDependencies;
+    const bases = Array.from(dockerfile.matchAll(/^FROM node:([\d.]+)-/gm), ([, each]) => each);
+    assert.deepEqual(bases, [node, node]);
+  });
+
+  test('copies files that exist and that .dockerignore lets through', () => {
+    const ignored = read('.dockerignore').split('\n');
+    const copied = Array.from(dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm), ([, each]) =>
+      must(each, 'the pattern has it').split(' '),
+    ).flat();
+    assert.ok(copied.length > 0);
+    for (const source of copied) {
+      assert.ok(existsSync(join(ROOT, source)), source);
+      assert.ok(ignored.includes(`!${source}`), source);
+    }
+  });
+});
