@@ -72,7 +72,7 @@ async function readOffsets(store: Store, tasks: Tasks): Promise<ReadonlyMap<stri
   return new Map(await Promise.all(entries));
 }
 
-/** Offsets without a record are never stored, so a task may be at its target and stored before it. */
+/** Offsets without a record need not be stored, so a task at its target may be stored before it. */
 async function refuseElsewhere(
   log: EventLog,
   at: Readonly<{
