@@ -64,9 +64,10 @@ export async function capturing(
   server: TemporaryPostgres,
   log: EventLog,
   options: Record<string, string> = {},
+  how: Readonly<{ adoptSlot?: boolean; partitions?: number }> = {},
 ): Promise<{ connector: NativeConnector; stop: () => Promise<void> }> {
   const source = await PostgresSource.open(server);
-  const running = connector(source, log, connectorConfig(server, options));
+  const running = connector(source, log, connectorConfig(server, options), how);
   const stopping = new AbortController();
   const done = running.run(stopping.signal);
   const stop = async (): Promise<void> => {
