@@ -8,6 +8,7 @@ import { PostgresClient } from '../src/adapters/postgres/client.ts';
 import { temporaryFolder } from '../test/postgres.ts';
 import type { Figures } from './figures.ts';
 import { percentile } from './statistics.ts';
+import { SteadyInserts } from './steady-inserts.ts';
 
 const PER_SECOND = 1000;
 const SECONDS = 20;
@@ -80,7 +81,15 @@ async function measure(dataDir: string): Promise<Figures> {
     Array.from({ length: CONNECTIONS }, () => PostgresClient.connect(facts)),
   );
   const seen = new Seen();
-  const load = new SteadyInserts(clients);
+  const load = new SteadyInserts(clients, {
+    perSecond: PER_SECOND,
+    seconds: SECONDS + WARM_UP_SECONDS,
+    insert: (client, n) =>
+      client.query(
+        `INSERT INTO customers (first_name, last_name, email, city, state) VALUES ('A', 'B', $1, 'C', 'NY')`,
+        [`bench-${process.pid}-${n}@example.com`],
+      ),
+  });
   const logWatch = await LogWatch.begin(log, seen);
   const storeWatch = new StoreWatch(store, seen);
   while (seen.storedCount < load.total) {
@@ -92,37 +101,6 @@ async function measure(dataDir: string): Promise<Figures> {
   await load.done();
   await Promise.all(clients.map((client) => client[Symbol.asyncDispose]()));
   return figures(seen.all);
-}
-
-/** One row a millisecond, each a transaction. */
-class SteadyInserts {
-  readonly total = PER_SECOND * (SECONDS + WARM_UP_SECONDS);
-  readonly #clients: readonly PostgresClient[];
-  readonly #open: Promise<unknown>[] = [];
-  readonly #startedMs = performance.now();
-
-  constructor(clients: readonly PostgresClient[]) {
-    this.#clients = clients;
-  }
-
-  sendDue(): void {
-    const due = ((performance.now() - this.#startedMs) / 1000) * PER_SECOND;
-    for (let sent = this.#open.length; sent < Math.min(this.total, due); sent += 1) {
-      const client = this.#clients[sent % this.#clients.length];
-      if (client === undefined) throw new Error('there is no connection to insert by');
-      const email = `bench-${process.pid}-${sent}@example.com`;
-      this.#open.push(
-        client.query(
-          `INSERT INTO customers (first_name, last_name, email, city, state) VALUES ('A', 'B', $1, 'C', 'NY')`,
-          [email],
-        ),
-      );
-    }
-  }
-
-  async done(): Promise<void> {
-    await Promise.all(this.#open);
-  }
 }
 
 class LogWatch {

@@ -5,11 +5,13 @@
 import { benchCapture } from './capture.ts';
 import { benchCopy } from './copy.ts';
 import type { Figures } from './figures.ts';
+import { benchKafka } from './kafka.ts';
 import { benchLatency } from './latency.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<Figures>>> = {
   capture: benchCapture,
   copy: benchCopy,
+  kafka: benchKafka,
   latency: benchLatency,
 };
 

@@ -9,6 +9,7 @@ const DEBIAN = '/usr/lib/postgresql';
 export function findPeer(
   program: string,
   debianPackage: string,
+  versionFlag = '--version',
 ): Readonly<{ path: string; version: string }> {
   const versions = existsSync(DEBIAN) ? readdirSync(DEBIAN).toSorted().toReversed() : [];
   // oxlint-disable-next-line node/no-process-env -- a bench is a program of its own
@@ -19,7 +20,7 @@ export function findPeer(
   const path = folders.map((folder) => join(folder, program)).find((file) => existsSync(file));
   if (path === undefined)
     throw new Error(
-      `${program} is missing: it is what this bench compares with. Debian: apt-get install ${debianPackage}`,
+      `${program} is missing, which this bench runs. Debian: apt-get install ${debianPackage}`,
     );
-  return { path, version: execFileSync(path, ['--version'], { encoding: 'utf8' }).trim() };
+  return { path, version: execFileSync(path, [versionFlag], { encoding: 'utf8' }).trim() };
 }

@@ -20,17 +20,38 @@ export async function runCosting(
   const child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'inherit'] });
   let stdout = '';
   child.stdout?.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-  let peakKb = 0;
-  const watch = setInterval(() => {
-    peakKb = Math.max(peakKb, child.pid === undefined ? 0 : privateKb(child.pid));
-  }, EVERY_MS);
+  using memory = new MemoryWatch(() => child.pid);
   const code = await new Promise<number | null>((resolve, reject) => {
     child.once('error', reject);
     child.once('close', resolve);
   });
-  clearInterval(watch);
   if (code !== 0) throw new Error(`${command} ended with exit code ${code}`);
-  return { seconds: (performance.now() - started) / 1000, peakPrivateMb: peakKb / 1024, stdout };
+  return {
+    seconds: (performance.now() - started) / 1000,
+    peakPrivateMb: memory.peakPrivateMb,
+    stdout,
+  };
+}
+
+/** Looks at a process's private memory until it is disposed of. */
+export class MemoryWatch implements Disposable {
+  readonly #timer: NodeJS.Timeout;
+  #peakKb = 0;
+
+  constructor(pid: () => number | undefined) {
+    this.#timer = setInterval(() => {
+      const now = pid();
+      if (now !== undefined) this.#peakKb = Math.max(this.#peakKb, privateKb(now));
+    }, EVERY_MS);
+  }
+
+  get peakPrivateMb(): number {
+    return this.#peakKb / 1024;
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
 }
 
 function privateKb(pid: number): number {

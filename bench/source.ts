@@ -1,5 +1,6 @@
 import { PostgresClient } from '../src/adapters/postgres/client.ts';
 import type { TemporaryPostgres } from '../test/postgres.ts';
+import { lookUntil } from './look-until.ts';
 
 /** Rows of about 176 bytes, as in docs/benchmarks.md. */
 const TABLE = `
@@ -33,6 +34,29 @@ export async function insertRows(
   return lsn ?? '';
 }
 
+/** One more row, in a transaction of its own. */
+export async function insertRow(client: PostgresClient, n: number): Promise<void> {
+  await client.query(
+    `INSERT INTO bench (customer_id, amount, status, address) ${ROW} FROM (VALUES ($1::int)) AS one (i)`,
+    [n],
+  );
+}
+
+/** Of the row that was inserted last. */
+export async function lastId(client: PostgresClient): Promise<number> {
+  const [{ id } = {}] = await client.query('SELECT max(id) AS id FROM bench');
+  return Number(id);
+}
+
+/** Whether the server is streaming the slot to someone. */
+export async function slotIsActive(client: PostgresClient, slot: string): Promise<boolean> {
+  const [{ active } = {}] = await client.query(
+    'SELECT active FROM pg_replication_slots WHERE slot_name = $1',
+    [slot],
+  );
+  return active === 't';
+}
+
 export async function createSlots(
   server: TemporaryPostgres,
   names: readonly string[],
@@ -42,7 +66,9 @@ export async function createSlots(
     await client.query(`SELECT pg_create_logical_replication_slot($1, 'pgoutput')`, [name]);
 }
 
+/** Once the server has noticed that nobody reads it any more. */
 export async function dropSlot(server: TemporaryPostgres, name: string): Promise<void> {
   await using client = await PostgresClient.connect(server);
+  await lookUntil(`slot ${name} is left`, async () => !(await slotIsActive(client, name)));
   await client.query('SELECT pg_drop_replication_slot($1)', [name]);
 }
