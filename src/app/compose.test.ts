@@ -31,7 +31,7 @@ test('keeps no more records in flight than told: half of them in each of two com
     await commit(given);
     if (to === RECORDS) done.abort();
   };
-  const [part] = composeProcessors(pipeline, { log, store }, { bufferRecords: 4 }, () => {});
+  const [part] = composeProcessors(pipeline, { log, store }, { bufferRecords: 4 });
   await part?.run(done.signal);
   assert.deepEqual(committed, [2, 2, 2, 2, 1]);
 });

@@ -6,7 +6,7 @@ import type { Status } from '../domain/status.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { EventLog, TopicDeclaration } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
-import { TaskRunner } from '../stream/task-runner.ts';
+import { TaskRunner, type TaskRunnerOptions } from '../stream/task-runner.ts';
 import type { Config } from './config.ts';
 import { placesIn } from './data-directory.ts';
 import type { Pipeline } from './pipeline.ts';
@@ -24,16 +24,19 @@ export type DataPlaces = Pick<Config, 'dataDir' | 'log' | 'store' | 'retention'>
 
 /** Embedded, the caller holds the data directory; threads of one process share `wake`. */
 export async function openLog(
-  { dataDir, retention }: DataPlaces,
+  { dataDir, log, retention }: DataPlaces,
   wake: SharedArrayBuffer,
 ): Promise<EventLog> {
-  return LmdbEventLog.open({ dir: placesIn(dataDir).log, wake, retention });
+  if (log.kind === 'embedded')
+    return LmdbEventLog.open({ dir: placesIn(dataDir).log, wake, retention });
+  // Only who has such a server pays for its client.
+  const { KafkaEventLog } = await import('../adapters/kafka/event-log.ts');
+  return KafkaEventLog.open(log, { retention });
 }
 
 /** Embedded, the caller holds the data directory. */
 export async function openStore({ dataDir, store }: DataPlaces): Promise<Store> {
   if (store.kind === 'embedded') return LmdbStore.open({ dir: placesIn(dataDir).store });
-  // Only who has such a server pays for its client.
   const { RedisStore } = await import('../adapters/redis/store.ts');
   return RedisStore.open(store);
 }
@@ -63,8 +66,10 @@ export function processorPart(name: string): string {
 export function composeProcessors(
   pipeline: Pipeline,
   { log, store }: Readonly<{ log: EventLog; store: Store }>,
-  { bufferRecords }: Config['stream'],
-  onChange: () => void,
+  {
+    bufferRecords,
+    ...hooks
+  }: Config['stream'] & Pick<TaskRunnerOptions, 'onMissingHistory' | 'onChange'>,
 ): Part[] {
   // Of each partition, one commit is under way while the next is filled.
   const limits = { maxRecords: Math.floor(bufferRecords / 2) };
@@ -77,7 +82,7 @@ export function composeProcessors(
       commandTopic: COMMANDS,
       deadLetterTopic: deadLetterTopic(processor.name),
       limits,
-      onChange,
+      ...hooks,
     });
     return {
       name: processorPart(processor.name),

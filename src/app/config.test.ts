@@ -61,12 +61,15 @@ describe('readConfig', () => {
         MOCK_DATA_INTERVAL_SECONDS: 'ten',
         MOCK_DATA_RECORDS_PER_BATCH: '0',
         LOG_LEVEL: 'loud',
-        KAFKA_BROKER: 'localhost:9092',
+        KAFKA_BROKER: 'localhost',
+        KAFKA_SECURITY_PROTOCOL: 'SASL_SSL',
+        KAFKA_SASL_PASSWORD: 'secret',
         MILLRACE_RETENTION: '1',
       }),
       [
         'POSTGRES_PORT: found "5432x", expected a whole number from 1 to 65535',
-        'KAFKA_BROKER: found "localhost:9092", expected unset: in this version the event log is the embedded one',
+        'KAFKA_BROKER: found "localhost", expected host:port, or several separated by commas',
+        'KAFKA_SASL_USERNAME: not set, expected as KAFKA_SECURITY_PROTOCOL is SASL_SSL',
         'MOCK_DATA_RECORDS_PER_BATCH: found "0", expected a whole number from 1 to 1000000',
         'MOCK_DATA_INTERVAL_SECONDS: found "ten", expected a number from 0.001 to 86400',
         'LOG_LEVEL: found "loud", expected one of trace, debug, info, warn, error, fatal, silent',
@@ -95,6 +98,26 @@ describe('readConfig', () => {
       username: 'shop',
       password: 'secret',
       tls: {},
+    });
+  });
+
+  test('KAFKA_BROKER switches to brokers, with what it takes to log in', () => {
+    assert.deepEqual(readConfig({ KAFKA_BROKER: 'a:9092, b:9093' }).log, {
+      kind: 'kafka',
+      brokers: ['a:9092', 'b:9093'],
+    });
+    const { log } = readConfig({
+      KAFKA_BROKER: '[::1]:9092',
+      KAFKA_SECURITY_PROTOCOL: 'sasl_ssl',
+      KAFKA_SASL_MECHANISM: 'SCRAM-SHA-512',
+      KAFKA_SASL_USERNAME: 'shop',
+      KAFKA_SASL_PASSWORD: 'secret',
+    });
+    assert.deepEqual(log, {
+      kind: 'kafka',
+      brokers: ['[::1]:9092'],
+      tls: {},
+      sasl: { mechanism: 'SCRAM-SHA-512', username: 'shop', password: 'secret' },
     });
   });
 

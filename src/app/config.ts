@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import type { KafkaAddress } from '../adapters/kafka/address.ts';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
-import type { RedisAddress } from '../adapters/redis/connection.ts';
+import type { RedisAddress } from '../adapters/redis/client.ts';
 import { MillraceError } from '../domain/errors.ts';
 import { type Environment, VariableReader } from './environment.ts';
 
@@ -99,11 +99,6 @@ function readLog(read: VariableReader): Config['log'] {
   const password = read.text('KAFKA_SASL_PASSWORD');
   const caFile = read.file('KAFKA_SSL_CA');
   if (brokers === undefined) return { kind: 'embedded' };
-  read.refuse(
-    'KAFKA_BROKER',
-    brokers.join(),
-    'unset: in this version the event log is the embedded one',
-  );
   for (const broker of brokers)
     if (!/^[^\s:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/.test(broker))
       read.refuse('KAFKA_BROKER', broker, 'host:port, or several separated by commas');

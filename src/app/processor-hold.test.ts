@@ -51,9 +51,8 @@ class Scene implements AsyncDisposable {
   work(worker: string): () => Promise<void> {
     const { log, store } = this;
     const pipeline = { name: 'test', processors: [totals()] };
-    const parts = composeProcessors(pipeline, { log, store }, { bufferRecords: 100 }, () =>
-      publisher.changed(),
-    );
+    const onChange = (): void => publisher.changed();
+    const parts = composeProcessors(pipeline, { log, store }, { bufferRecords: 100, onChange });
     const publisher = new StatusPublisher('stream', log, parts, worker);
     const ends = [...parts, publisher].map((part) => this.#run((stop) => part.run(stop)));
     return async () => {

@@ -1,5 +1,6 @@
 import { randomInt } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { ConnectorConfig } from '../capture/connector-config.ts';
 import { MillraceError } from '../domain/errors.ts';
 import { Bell } from '../lib/bell.ts';
 import type { Supervised } from '../lib/supervise.ts';
@@ -14,6 +15,7 @@ import {
 } from './compose.ts';
 import { readConfig, type Config } from './config.ts';
 import { ConnectorPart } from './connector-part.ts';
+import { requestCopy } from './copy-request.ts';
 import { GeneratorPart } from './generator-part.ts';
 import { applySchema } from './generate.ts';
 import { hasCopied } from './has-copied.ts';
@@ -73,14 +75,8 @@ export async function runRole(
 }
 
 async function capture({ adoptSlot }: CaptureRole, place: Place): Promise<void> {
-  const { config, pipeline, options, log, stack, worker } = place;
-  const file = connectorFileOf(pipeline, options.pipelineDir);
-  const connector = readConnector(
-    file,
-    options.env,
-    serverOf(config.source),
-    config.connector.kind,
-  );
+  const { config, pipeline, log, stack, worker } = place;
+  const connector = connectorOf(place);
   const connection = connectionOf(connector, config.source);
   await refuseUnready(connection, connector, { waitForServer: true });
   const part = stack.use(
@@ -99,11 +95,21 @@ async function capture({ adoptSlot }: CaptureRole, place: Place): Promise<void> 
 }
 
 async function stream({ processors }: StreamRole, place: Place): Promise<void> {
-  const { config, log, stack, worker } = place;
+  const { config, log, logger, stack, worker } = place;
   const pipeline = onlyProcessors(place.pipeline, processors);
+  const { name } = connectorOf(place);
   const store = stack.use(await openStore(config));
-  const parts = composeProcessors(pipeline, { log, store }, config.stream, () =>
-    publisher.changed(),
+  const parts = composeProcessors(
+    pipeline,
+    { log, store },
+    {
+      ...config.stream,
+      onMissingHistory: async (topic, stop) => {
+        logger.warn({ topic }, 'the log does not reach back: asking the connector for a copy');
+        await requestCopy(log, name, topic, stop);
+      },
+      onChange: () => publisher.changed(),
+    },
   );
   const publisher = new StatusPublisher('stream', log, parts, worker);
   await place.run(parts, [housekeeping(log, store)], [publisher]);
@@ -150,6 +156,11 @@ async function generator(
     [new StatusPublisher('generator', log, [rows], worker)],
   );
   signal.throwIfAborted();
+}
+
+function connectorOf({ config, pipeline, options }: Place): ConnectorConfig {
+  const file = connectorFileOf(pipeline, options.pipelineDir);
+  return readConnector(file, options.env, serverOf(config.source), config.connector.kind);
 }
 
 /** Throws what the last of `parts` failed with, once none of them is left. */

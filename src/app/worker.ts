@@ -3,6 +3,7 @@ import { useGate } from '../adapters/lmdb/transaction-gate.ts';
 import { must } from '../lib/must.ts';
 import { composeProcessors, connectionOf, openLog, openStore } from './compose.ts';
 import { ConnectorPart } from './connector-part.ts';
+import { requestCopy } from './copy-request.ts';
 import { failureOf } from './failure.ts';
 import { connectorFileOf, loadPipeline, readConnector } from './load-pipeline.ts';
 import { runParts } from './run-parts.ts';
@@ -30,16 +31,22 @@ async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
   await using log = await openLog(task.places, task.wake);
   const onState = (part: string, state: Parameters<typeof partStateOf>[0]): void =>
     tell({ kind: 'part', part, state: partStateOf(state) });
+  const file = connectorFileOf(pipeline, task.pipelineDir);
+  const config = readConnector(file, task.environment, task.server, task.engine.kind);
   if (task.role === 'stream') {
     await using store = await openStore(task.places);
-    const parts = composeProcessors(pipeline, { log, store }, task.stream, () =>
-      publisher.changed(),
+    const parts = composeProcessors(
+      pipeline,
+      { log, store },
+      {
+        ...task.stream,
+        onMissingHistory: (topic, stop) => requestCopy(log, config.name, topic, stop),
+        onChange: () => publisher.changed(),
+      },
     );
     const publisher = new StatusPublisher(task.role, log, parts);
     await runParts(parts, [publisher], onState, signal);
   } else {
-    const file = connectorFileOf(pipeline, task.pipelineDir);
-    const config = readConnector(file, task.environment, task.server, task.engine.kind);
     await using connector = new ConnectorPart({
       log,
       config,
