@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { Ajv } from 'ajv';
@@ -144,11 +144,29 @@ test('the images are of the versions that the stack tests start', () => {
 });
 
 describe('the Dockerfile', () => {
+  type Versions = Readonly<Record<string, string>>;
+  const manifest = JSON.parse(read('package.json')) as Record<
+    'dependencies' | 'devDependencies',
+    Versions
+  >;
+
   test('takes the Node that the checkout runs on', () => {
-    type Manifest = { devDependencies: Record<string, string> };
-    const { node } = (JSON.parse(read('package.json')) as Manifest).devDependencies;
     const bases = Array.from(dockerfile.matchAll(/^FROM node:([\d.]+)-/gm), ([, each]) => each);
-    assert.deepEqual(bases, [node, node]);
+    assert.deepEqual(bases, [manifest.devDependencies['node']]);
+  });
+
+  test('brings every package that a pipeline imports', () => {
+    const files = globSync('pipelines/**/*.ts', { cwd: ROOT, exclude: ['**/*.test.ts'] });
+    const imported = files
+      .flatMap((file) =>
+        Array.from(read(file).matchAll(/from '([^.'][^']*)'/g), ([, each]) => each),
+      )
+      .map((each) => /^(@[^/]+\/)?[^/]+/.exec(must(each, 'the pattern has it'))?.[0] ?? '')
+      .filter((name) => !name.startsWith('node:') && !Object.hasOwn(manifest.dependencies, name));
+    for (const name of new Set(imported)) {
+      const [scope = name] = name.split('/');
+      assert.match(dockerfile, new RegExp(`^COPY --from=development .*/${scope} `, 'm'), name);
+    }
   });
 
   test('copies files that exist and that .dockerignore lets through', () => {
