@@ -3,8 +3,9 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { Ajv } from 'ajv';
+import { readConfig } from '../src/app/config.ts';
 import { must } from '../src/lib/must.ts';
-import { composeParts, variablesIn, type Service } from './compose-project.ts';
+import { composeParts, interpolate, variablesIn, type Service } from './compose-project.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
@@ -124,6 +125,19 @@ for (const profile of ['kraft', 'zookeeper']) {
           .map(([key]) => `${name}: ${key}`),
       );
       assert.deepEqual(fixed, []);
+    });
+
+    test('gives the roles of Millrace an environment that it takes, with servers for all', () => {
+      for (const { service } of services.filter((each) => isOurs(each.service))) {
+        const environment = Object.entries(service.environment ?? {}).map(
+          ([name, value]) => [name, interpolate(String(value), {})] as const,
+        );
+        const config = readConfig(Object.fromEntries(environment));
+        assert.deepEqual(
+          [config.source.kind, config.log.kind, config.store.kind, config.connector.kind],
+          ['server', 'kafka', 'redis', 'debezium'],
+        );
+      }
     });
   });
 }
