@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 
 /** Stands between a client and a server, at a port that stays: opened and closed, the server comes and goes. */
 export class Relay implements AsyncDisposable {
-  readonly #to: Readonly<{ host: string; port: number }>;
+  #to: Readonly<{ host: string; port: number }>;
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
   #port = 0;
@@ -16,6 +16,11 @@ export class Relay implements AsyncDisposable {
   /** Known once it was open. */
   get port(): number {
     return this.#port;
+  }
+
+  /** Where connections lead from now on; those there are stay. */
+  lead(to: Readonly<{ host: string; port: number }>): void {
+    this.#to = to;
   }
 
   async open(): Promise<void> {

@@ -247,7 +247,7 @@ describe('RedisStore', () => {
     ]) {
       await assert.rejects(RedisStore.open(wrong), failure('store_login_failed'));
     }
-    await assert.rejects(RedisStore.open(plain), failure('store_unreachable'));
+    await assert.rejects(RedisStore.open(plain), failure('store_login_failed'));
     const caFile = join(folder, 'none');
     await assert.rejects(
       RedisStore.open({ ...shop, tls: { caFile } }),

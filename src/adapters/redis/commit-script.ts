@@ -3,6 +3,8 @@ import { DECIMAL_SUM } from './decimal-sum.ts';
 import { Script } from './script.ts';
 import {
   EXPIRING,
+  FORMAT,
+  FORMAT_VERSION,
   OFFSETS,
   ORDER,
   OUTGOING,
@@ -115,6 +117,7 @@ for number, write in ipairs(commit.served) do
   end
 end
 
+if #found == 0 then redis.call('SET', '${FORMAT}', '${FORMAT_VERSION}', 'NX') end
 redis.call('ZADD', '${TASKS}', 0, commit.task)
 redis.call('DEL', offsets)
 for partition, offset in pairs(commit.to) do redis.call('HSET', offsets, partition, offset) end

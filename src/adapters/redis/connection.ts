@@ -1,75 +1,63 @@
-import { readFileSync } from 'node:fs';
 import type { RedisArgument } from 'redis';
-import { ClientOfflineError, createClient } from 'redis';
+import { ClientOfflineError, DisconnectsClientError, SocketTimeoutError } from 'redis';
 import { MillraceError } from '../../domain/errors.ts';
-import { storeError } from './connection-error.ts';
+import { type Client, newClient, type RedisAddress } from './client.ts';
+import { isOfReplica, storeError } from './connection-error.ts';
+import { findEncryption } from './encryption.ts';
 import type { Script } from './script.ts';
 
-/** How to reach a Redis server. */
-export type RedisAddress = Readonly<{
-  host: string;
-  port: number;
-  /** A user of Redis's ACL; without one it is `default`. */
-  username?: string;
-  password?: string;
-  /** The number of the database; 0 unless given. */
-  database?: number;
-  /** Without it the connection is plain. `caFile` is needed where the system does not trust the issuer. */
-  tls?: Readonly<{ caFile?: string }>;
+/** Sends one command. Null replies are null, lists are arrays, statuses and numbers as they are. */
+export type Send = <Reply>(...command: readonly RedisArgument[]) => Promise<Reply>;
+
+export type ConnectionOptions = Readonly<{
+  /** Made before the first command of each connection: behind the address may be another server. */
+  check: (send: Send) => Promise<void>;
+  /** A server that owes an answer for so long is taken for gone. */
+  silenceMs: number;
 }>;
-
-const CONNECT_TIMEOUT_MS = 10_000;
-/** A server that vanished is noticed by pings that nobody answers. */
-const PING_INTERVAL_MS = 10_000;
-const SILENCE_MS = 30_000;
-const MOST_BETWEEN_ATTEMPTS_MS = 2000;
-
-type Client = ReturnType<typeof newClient>;
 
 /**
  * One connection; commands that are given at once travel together. When it is lost, what waits for
  * an answer fails with `store_unreachable`, as does what comes before it is back, which it tries by
- * itself.
+ * itself. A server that is silent or turns out to be a replica is given up for another connection,
+ * since the address may lead to the new primary by then.
  */
 export class RedisConnection implements AsyncDisposable {
-  readonly #address: string;
-  readonly #client: Client;
+  readonly #address: RedisAddress;
+  readonly #options: ConnectionOptions;
+  #client: Client;
+  #state: 'opening' | 'open' | 'ended' = 'opening';
+  /** Undefined where the server is yet to be checked. */
+  #checked: Promise<void> | undefined;
   /** Why it is not connected, while it is not. */
   #lost: Error | undefined;
+  #unanswered = 0;
+  #silence: NodeJS.Timeout | undefined;
 
-  private constructor(address: string, client: Client) {
+  private constructor(address: RedisAddress, options: ConnectionOptions) {
     this.#address = address;
-    this.#client = client;
-    client.on('error', (error: Error) => (this.#lost = error));
-    client.on('ready', () => (this.#lost = undefined));
+    this.#options = options;
+    this.#client = this.#newClient();
   }
 
-  /** Fails with `store_unreachable` or `store_login_failed`, without trying again. */
-  static async open(options: RedisAddress): Promise<RedisConnection> {
-    const address = `${options.host}:${options.port}`;
-    let isOpen = false;
-    const client = newClient(options, () => isOpen);
-    // What fails says why; without a listener, the process would end.
-    client.on('error', () => undefined);
+  /** Fails as `check` does, with `store_unreachable` or `store_login_failed`, without trying again. */
+  static async open(address: RedisAddress, options: ConnectionOptions): Promise<RedisConnection> {
+    const connection = new RedisConnection(address, options);
     try {
-      await client.connect();
-      isOpen = true;
-      return new RedisConnection(address, client);
+      await connection.#connect();
+      await connection.#check();
     } catch (error) {
-      if (client.isOpen) client.destroy();
-      throw storeError(error, address);
+      await connection[Symbol.asyncDispose]();
+      throw error;
     }
+    connection.#state = 'open';
+    return connection;
   }
 
-  /** Null replies are null, lists are arrays, statuses and numbers as they are. */
-  async call<Reply>(...command: readonly RedisArgument[]): Promise<Reply> {
-    try {
-      return await this.#client.sendCommand<Reply>(command);
-    } catch (error) {
-      const isOffline = error instanceof ClientOfflineError;
-      throw storeError(isOffline ? (this.#lost ?? error) : error, this.#address);
-    }
-  }
+  readonly call: Send = async <Reply>(...command: readonly RedisArgument[]) => {
+    await this.#check();
+    return this.#send<Reply>(...command);
+  };
 
   /** Sends the script's text when Redis does not know it, as after a restart. */
   async run<Reply>(script: Script<Reply>, ...args: readonly RedisArgument[]): Promise<Reply> {
@@ -83,46 +71,86 @@ export class RedisConnection implements AsyncDisposable {
 
   /** Waits for what was sent. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#state = 'ended';
     if (this.#client.isReady) await this.#client.close();
-    else if (this.#client.isOpen) this.#client.destroy();
+    else this.#client.destroy();
   }
-}
 
-function newClient(
-  { host, port, username, password, database, tls }: RedisAddress,
-  isOpen: () => boolean,
-) {
-  const socket = {
-    host,
-    port,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    socketTimeout: SILENCE_MS,
-    reconnectStrategy: (attempts: number, cause: Error) =>
-      isOpen() ? Math.min(20 * 2 ** attempts, MOST_BETWEEN_ATTEMPTS_MS) : cause,
+  async #connect(): Promise<void> {
+    try {
+      await this.#client.connect();
+    } catch (cause) {
+      const error = storeError(cause, this.#address);
+      if (!(error instanceof MillraceError) || error.code !== 'store_unreachable') throw error;
+      const found = await findEncryption(this.#address);
+      if (found === undefined) throw error;
+      const advice = `it speaks ${found} on this port: set REDIS_TLS=${found === 'TLS'}`;
+      throw new MillraceError('store_login_failed', { ...error.facts, advice }, cause);
+    }
+  }
+
+  #check(): Promise<void> {
+    this.#checked ??= this.#options.check(this.#send).catch((error: unknown) => {
+      this.#checked = undefined;
+      throw error;
+    });
+    return this.#checked;
+  }
+
+  readonly #send: Send = async <Reply>(...command: readonly RedisArgument[]) => {
+    const client = this.#client;
+    this.#expectAnswer(client);
+    try {
+      return await client.sendCommand<Reply>(command);
+    } catch (error) {
+      if (isOfReplica(error)) this.#renew(client, error);
+      const isOffline =
+        error instanceof ClientOfflineError || error instanceof DisconnectsClientError;
+      throw storeError(isOffline ? (this.#lost ?? error) : error, this.#address);
+    } finally {
+      this.#answered();
+    }
   };
-  return createClient({
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
-    ...(database !== undefined && { database }),
-    name: 'millrace',
-    // Replies of version 2 are the same for scripts and commands, and need no HELLO.
-    RESP: 2,
-    socket: tls === undefined ? socket : { ...socket, tls: true, ...certificates(tls) },
-    pingInterval: PING_INTERVAL_MS,
-    // A command that waits for the connection could apply when nobody waits for it any more.
-    disableOfflineQueue: true,
-  });
-}
 
-function certificates({ caFile }: { caFile?: string }): { ca?: Buffer } {
-  if (caFile === undefined) return {};
-  try {
-    return { ca: readFileSync(caFile) };
-  } catch (error) {
-    throw new MillraceError(
-      'config_invalid',
-      { expected: 'a CA certificate', file: caFile },
-      error,
+  // The socket's own timeout is put off by each command that is written.
+  #expectAnswer(client: Client): void {
+    if (this.#unanswered++ > 0) return;
+    const { silenceMs } = this.#options;
+    this.#silence = setTimeout(
+      () => this.#renew(client, new SocketTimeoutError(silenceMs)),
+      silenceMs,
     );
+  }
+
+  #answered(): void {
+    if (--this.#unanswered > 0) this.#silence?.refresh();
+    else clearTimeout(this.#silence);
+  }
+
+  #renew(client: Client, cause: Error): void {
+    if (client !== this.#client) return;
+    this.#lost = cause;
+    if (this.#state === 'open') {
+      this.#client = this.#newClient();
+      // It tries until it is destroyed, which is no failure.
+      this.#client.connect().catch(() => undefined);
+    }
+    client.destroy();
+  }
+
+  #newClient(): Client {
+    const { silenceMs } = this.#options;
+    const client = newClient(this.#address, {
+      silenceMs,
+      triesAgain: () => this.#state === 'open',
+    });
+    client.on('error', (error: Error) => {
+      if (client === this.#client) this.#lost = error;
+    });
+    client.on('ready', () => {
+      this.#lost = undefined;
+      this.#checked = undefined;
+    });
+    return client;
   }
 }

@@ -1,14 +1,16 @@
 import { MillraceError } from '../../domain/errors.ts';
-import type { RedisConnection } from './connection.ts';
+import type { Send } from './connection.ts';
+import { FORMAT, FORMAT_VERSION } from './store-keys.ts';
 
 const OLDEST = 7;
 
 /**
- * Throws `store_unsuitable` when commits on this server would not be whole, or not stay. Asks only
- * INFO, as hosted servers refuse CONFIG.
+ * Throws `store_unsuitable` when commits on this server would not be whole, or not stay, or another
+ * version's data is there. Marks an empty database as ours.
  */
-export async function checkServer(connection: RedisConnection): Promise<void> {
-  const info = parseInfo(await connection.call<string>('INFO'));
+export async function checkServer(send: Send): Promise<void> {
+  // INFO alone, as hosted servers refuse CONFIG.
+  const info = parseInfo(await send<string>('INFO'));
   const version = info.get('redis_version');
   if (Number.parseInt(version ?? '', 10) < OLDEST) {
     refuse(`version ${OLDEST} or later`, version, 'older ones lack commands that are used');
@@ -27,6 +29,10 @@ export async function checkServer(connection: RedisConnection): Promise<void> {
       policy,
       'eviction removes state that no replay brings back',
     );
+  }
+  const format = await send<string | null>('SET', FORMAT, FORMAT_VERSION, 'NX', 'GET');
+  if (format !== null && format !== FORMAT_VERSION) {
+    refuse(`format ${FORMAT_VERSION}`, format, 'another version of Millrace wrote this database');
   }
 }
 

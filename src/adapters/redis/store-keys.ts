@@ -17,6 +17,7 @@
 export const RESERVED = 'millrace:';
 
 export const FORMAT = `${RESERVED}format`;
+export const FORMAT_VERSION = '1';
 export const TASKS = `${RESERVED}tasks`;
 export const SERVED = `${RESERVED}served`;
 export const EXPIRING = `${RESERVED}expiring`;

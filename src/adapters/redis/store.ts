@@ -11,7 +11,8 @@ import type {
   TaskOffsets,
 } from '../../ports/store.ts';
 import { COMMIT, commitArgument } from './commit-script.ts';
-import { type RedisAddress, RedisConnection } from './connection.ts';
+import type { RedisAddress } from './client.ts';
+import { RedisConnection } from './connection.ts';
 import {
   DROP_TASK,
   FORWARDED,
@@ -22,12 +23,12 @@ import {
   SWEEP,
 } from './scripts.ts';
 import { checkServer } from './server-check.ts';
-import { FORMAT, OFFSETS, RESERVED, STATE, TASKS } from './store-keys.ts';
-
-const FORMAT_VERSION = '1';
+import { OFFSETS, RESERVED, STATE, TASKS } from './store-keys.ts';
 
 /** Entries read or removed in one step: Redis serves nobody else meanwhile. */
 const PAGE = 1000;
+/** A server that is stopped, or cut off without a word, is noticed after so long. */
+const SILENCE_MS = 15_000;
 
 /**
  * The store on a Redis server, in one of its databases. Any number of processes may open it; each
@@ -43,17 +44,16 @@ export class RedisStore implements Store {
     this.#connection = connection;
   }
 
-  /** Throws `store_unreachable`, `store_login_failed`, `store_unsuitable`, `store_refuses_writes`. */
-  static async open(address: RedisAddress): Promise<RedisStore> {
-    const connection = await RedisConnection.open(address);
-    try {
-      await checkServer(connection);
-      await checkFormat(connection);
-      return new RedisStore(connection);
-    } catch (error) {
-      await connection[Symbol.asyncDispose]();
-      throw error;
-    }
+  /**
+   * Throws `store_unreachable`, `store_login_failed`, `store_unsuitable`, `store_refuses_writes`: as
+   * every other call does, since the server is checked anew after each time of connecting.
+   */
+  static async open(
+    address: RedisAddress,
+    { silenceMs = SILENCE_MS }: Readonly<{ silenceMs?: number }> = {},
+  ): Promise<RedisStore> {
+    const connection = await RedisConnection.open(address, { check: checkServer, silenceMs });
+    return new RedisStore(connection);
   }
 
   /**
@@ -175,18 +175,6 @@ export class RedisStore implements Store {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#connection[Symbol.asyncDispose]();
   }
-}
-
-async function checkFormat(connection: RedisConnection): Promise<void> {
-  const found =
-    (await connection.call<string | null>('SET', FORMAT, FORMAT_VERSION, 'NX', 'GET')) ??
-    FORMAT_VERSION;
-  if (found === FORMAT_VERSION) return;
-  throw new MillraceError('store_unsuitable', {
-    expected: `format ${FORMAT_VERSION}`,
-    found,
-    reason: 'another version of Millrace wrote this database',
-  });
 }
 
 function checkKeys({ task, state, served }: Commit): void {
