@@ -86,12 +86,17 @@ export class Cluster implements AsyncDisposable {
 
   /** What leads the partition, as far as is known. Fails with `topic_missing`. */
   async leaderOf({ topic, partition }: TopicPartition): Promise<HostAndPort> {
-    const leaders = await this.#leaders(topic);
-    const leader = leaders[partition];
-    if (leader === undefined) {
-      throw new MillraceError('topic_missing', { topic, partition, partitions: leaders.length });
+    for (;;) {
+      const leaders = await this.#leaders(topic);
+      const leader = leaders[partition];
+      if (leader === undefined) {
+        throw new MillraceError('topic_missing', { topic, partition, partitions: leaders.length });
+      }
+      const broker = this.#brokers.get(leader);
+      if (broker !== undefined) return broker;
+      // It left the cluster after the topic was looked at.
+      this.forget(topic);
     }
-    return must(this.#brokers.get(leader), 'a leader is one of the brokers told with it');
   }
 
   /** Fails with `topic_missing`. */

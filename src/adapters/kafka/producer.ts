@@ -15,9 +15,6 @@ const TRANSACTION_BYTES = 8_388_608;
 /** How long an append waits for the transactions of others that hide its records from readers. */
 const READABLE_WITHIN_MS = 30_000;
 
-/** For the transaction of an append that failed: it ends by its timeout as well. */
-const ABORT_PATIENCE_MS = 1000;
-
 type Append = Readonly<{
   blocks: readonly RecordBlock[];
   position: string | undefined;
@@ -133,7 +130,7 @@ export class KafkaProducer implements Producer {
     await this.#transactions.begin([...partitions.values()]);
     this.#latest.isComplete = true;
     const sent = await this.#sender.send(blocks);
-    await this.#transactions.end(true);
+    await this.#transactions.commit();
     const transaction = (this.#latest = { isComplete: false });
     this.#settleAfter(async () => {
       await this.#readable(transaction, sent);
@@ -187,12 +184,10 @@ export class KafkaProducer implements Producer {
   async #fail(error: unknown, group: readonly Append[]): Promise<void> {
     const explained = await this.#transactions.explain(error);
     this.#failure = { error: explained };
-    // Or its records would hide those of others until its timeout.
-    if (!(explained instanceof MillraceError) || explained.code !== 'producer_fenced') {
-      await this.#transactions.end(false, ABORT_PATIENCE_MS).catch(() => undefined);
-    }
     const rest = this.#waiting.splice(0);
     for (const { settle } of new Set([...group, ...rest])) settle.reject(explained);
+    // Or its records would hide those of others until its timeout.
+    this.#settleAfter(() => this.#transactions.abandon());
   }
 }
 

@@ -80,9 +80,20 @@ export class Transactions {
    * Resolves when it is decided. What was asked for in vain may be asked for again: the same
    * decision of the same transaction is answered alike.
    */
-  async end(isCommit: boolean, patienceMs?: number): Promise<void> {
+  async commit(): Promise<void> {
     const { id, epoch } = this.#producer;
-    await this.#patiently(patienceMs, endTransaction, this.id, id, epoch, isCommit);
+    await this.#ask(endTransaction, this.id, id, epoch, true);
+  }
+
+  /** Never rejects: a transaction that nobody ends does so by its timeout. */
+  async abandon(): Promise<void> {
+    const { id, epoch } = this.#producer;
+    try {
+      const coordinator = await this.#coordinatorNow();
+      await this.#lane.call(coordinator, endTransaction, this.id, id, epoch, false);
+    } catch {
+      // Decided already, or another's now, or out of reach.
+    }
   }
 
   /** True once the end of the transaction stands in all its partitions. */
@@ -120,14 +131,6 @@ export class Transactions {
     api: API<Arguments, Response>,
     ...args: Arguments
   ): Promise<Response> {
-    return this.#patiently(undefined, api, ...args);
-  }
-
-  #patiently<Arguments extends unknown[], Response>(
-    patienceMs: number | undefined,
-    api: API<Arguments, Response>,
-    ...args: Arguments
-  ): Promise<Response> {
     return retried(
       async () => {
         try {
@@ -138,11 +141,7 @@ export class Transactions {
           throw error;
         }
       },
-      {
-        facts: { producer: this.id },
-        backoff: SOON,
-        ...(patienceMs !== undefined && { patienceMs }),
-      },
+      { facts: { producer: this.id }, backoff: SOON },
     );
   }
 
