@@ -4,7 +4,7 @@ import { MillraceError } from '../../domain/errors.ts';
 import { must } from '../../lib/must.ts';
 import type { TopicPartition } from '../../ports/event-log.ts';
 import { type HostAndPort, type KafkaAddress, parseBroker, securityOf } from './address.ts';
-import { hasAnswer, isPassing, logError } from './errors.ts';
+import { hasAnswer, isHangUp, isPassing, logError } from './errors.ts';
 import { Lane } from './lane.ts';
 import { apiVersions, metadata, REQUIRED } from './protocol.ts';
 import { retried } from './retry.ts';
@@ -55,7 +55,11 @@ export class Cluster implements AsyncDisposable {
       return cluster;
     } catch (error) {
       await cluster[Symbol.asyncDispose]();
-      throw logError(error, { brokers: address.brokers });
+      throw logError(error, {
+        brokers: address.brokers,
+        // So it ends with a listener that wants TLS or a login, and was given neither.
+        ...(isHangUp(error) && { expected: 'the security protocol of this listener' }),
+      });
     }
   }
 

@@ -79,6 +79,11 @@ export function isPassing(error: unknown): boolean {
   return !isLogin(error) && isOfNetwork(error);
 }
 
+/** True when the broker closed the connection instead of answering. */
+export function isHangUp(error: unknown): boolean {
+  return chainOf(error).some(({ message }) => message === 'Connection closed');
+}
+
 /** Names the failures that an operator can mend; any other error comes back as it was. */
 export function logError(error: unknown, facts: Record<string, unknown>): unknown {
   if (error instanceof MillraceError) return error;

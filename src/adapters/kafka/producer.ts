@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MillraceError } from '../../domain/errors.ts';
 import { blocksOf, type RecordBlock } from '../../domain/record-block.ts';
 import type { Producer, TopicPartition } from '../../ports/event-log.ts';
 import { BatchSender, type Sent } from './batch-sender.ts';
