@@ -148,9 +148,14 @@ function startBroker(
 async function knowsTopicsOf(folder: string, port: number): Promise<boolean> {
   const entries = await readdir(join(folder, 'data'));
   const expected = new Set(entries.flatMap((name) => /^(.+)-\d+$/.exec(name)?.[1] ?? []));
-  const { stdout } = await run('kcat', ['-L', '-J', '-b', `${HOST}:${port}`]);
-  const { brokers, topics } = JSON.parse(stdout) as { brokers: unknown[]; topics: unknown[] };
-  return brokers.length > 0 && topics.length >= expected.size;
+  try {
+    const { stdout } = await run('kcat', ['-L', '-J', '-b', `${HOST}:${port}`]);
+    const { brokers, topics } = JSON.parse(stdout) as { brokers: unknown[]; topics: unknown[] };
+    return brokers.length > 0 && topics.length >= expected.size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') return false; // No answer in time.
+    throw new Error('kcat is missing: apt-get install kcat', { cause: error });
+  }
 }
 
 /**
