@@ -163,7 +163,7 @@ export class Task {
   async #workThroughConflicts(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        await this.#rewind();
+        await this.#rewind(signal);
         await this.#work(signal);
       } catch (error) {
         if (!(error instanceof MillraceError) || error.code !== 'commit_conflict') throw error;
@@ -176,21 +176,22 @@ export class Task {
   }
 
   /** Begins where the store says. */
-  async #rewind(): Promise<void> {
+  async #rewind(signal: AbortSignal): Promise<void> {
     this.#effects.reset();
     this.#isStale = false;
     this.#isResting = false;
     this.#stored = await this.#options.store.offsets(this.name);
     await this.#parking.load();
-    this.#next = this.#stored[this.partitionId] ?? (await this.#beginning());
+    this.#next = this.#stored[this.partitionId] ?? (await this.#beginning(signal));
     this.#offset = this.#next;
     this.#options.onProgress();
   }
 
-  async #beginning(): Promise<number> {
+  async #beginning(signal: AbortSignal): Promise<number> {
     const { log, onMissingHistory } = this.#options;
     const { start } = await log.offsets(this.partition);
-    if (start > 0) await onMissingHistory();
+    // The asking may take long, and is not for this task alone.
+    if (start > 0) await Promise.race([onMissingHistory(), aborted(signal)]);
     return start;
   }
 
@@ -352,4 +353,11 @@ export class Task {
     this.#forwarder.committed(effects.outgoing.length);
     this.#options.onProgress();
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener('abort', () => resolve(), { once: true });
+  if (signal.aborted) resolve();
+  return promise;
 }
