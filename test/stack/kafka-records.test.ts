@@ -51,7 +51,7 @@ describe('KafkaEventLog', async () => {
     const { end } = await log.offsets({ topic, partition: 0 });
     for await (const { records, next } of log.read({ topic, partition: 0, offset: 0 }, signal)) {
       seen.push(...records);
-      if (next === end) break;
+      if (next >= end) break;
     }
     assert.deepEqual(seen.map(text), ['a', 'b']);
     assert.ok(!signal.aborted);
