@@ -44,7 +44,8 @@ async function tasksOf(
       return {
         task,
         ...(told?.worker !== undefined && { worker: told.worker }),
-        partitions: [{ topic, partition, offset, end }],
+        // The end was asked for before, and a worker does not wait.
+        partitions: [{ topic, partition, offset, end: Math.max(end, offset) }],
       };
     }),
   );
