@@ -22,7 +22,8 @@ const DEFAULT_PORT = 9092;
 
 /** Fails with `config_invalid`. */
 export function parseBroker(text: string): HostAndPort {
-  const [, host, port] = /^\[?([^\]]+?)\]?(?::(\d+))?$/.exec(text.trim()) ?? [];
+  const [, ipv6, name, port] = /^(?:\[([^\]]+)\]|([^:\s]+))(?::(\d+))?$/.exec(text.trim()) ?? [];
+  const host = ipv6 ?? name;
   const number = port === undefined ? DEFAULT_PORT : Number(port);
   if (host === undefined || number < 1 || number > 65_535) {
     throw new MillraceError('config_invalid', { expected: 'a broker as host:port', found: text });

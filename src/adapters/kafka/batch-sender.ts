@@ -8,7 +8,7 @@ import { answersOf, hasAnswer, isPassing, logError } from './errors.ts';
 import type { Lane } from './lane.ts';
 import type { PartitionBatch } from './produce-request.ts';
 import { produce } from './protocol.ts';
-import { draftBatches, type DraftBatch, recordsOf, sealBatch } from './record-batch.ts';
+import { draftBatches, type DraftBatch, recordsOf, sealBatch } from './record-batch-writer.ts';
 import { retried } from './retry.ts';
 import type { Transactions } from './transactions.ts';
 

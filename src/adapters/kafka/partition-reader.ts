@@ -7,7 +7,7 @@ import type { Fetched, FetchOptions } from './fetch-request.ts';
 import type { Lane } from './lane.ts';
 import { endOf, startOf } from './offsets.ts';
 import { fetch } from './protocol.ts';
-import { type Batch, batchesOf, decodeBatch } from './record-batch.ts';
+import { type Batch, batchesOf, decodeBatch } from './record-batch-reader.ts';
 import { retried } from './retry.ts';
 
 /** How long a broker waits for something new before it answers that there is nothing. */

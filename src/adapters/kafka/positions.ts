@@ -2,7 +2,7 @@ import type { Cluster } from './cluster.ts';
 import type { Lane } from './lane.ts';
 import { startOf, uncommittedEndOf } from './offsets.ts';
 import { fetched } from './partition-reader.ts';
-import { batchesOf, decodeBatch } from './record-batch.ts';
+import { batchesOf, decodeBatch } from './record-batch-reader.ts';
 
 /** A record a producer, its key the name, its value the position; in the transaction of the append. */
 export const POSITIONS = { topic: 'millrace.positions', partition: 0 } as const;

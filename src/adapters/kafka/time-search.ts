@@ -2,7 +2,7 @@ import type { TopicPartition } from '../../ports/event-log.ts';
 import type { Cluster } from './cluster.ts';
 import { endOf, firstSince } from './offsets.ts';
 import { committed, fetched } from './partition-reader.ts';
-import { decodeBatch } from './record-batch.ts';
+import { decodeBatch } from './record-batch-reader.ts';
 
 const FETCH_BYTES = 1_048_576;
 

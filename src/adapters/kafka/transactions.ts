@@ -13,7 +13,7 @@ import {
   findCoordinator,
   initProducerId,
 } from './protocol.ts';
-import type { ProducerIdentity } from './record-batch.ts';
+import type { ProducerIdentity } from './record-batch-writer.ts';
 import { retried } from './retry.ts';
 
 /**
