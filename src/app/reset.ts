@@ -2,17 +2,24 @@ import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { EmbeddedPostgres } from '../adapters/postgres/embedded.ts';
 import { PostgresSource } from '../adapters/postgres/source.ts';
+import type { ConnectorConfig } from '../capture/connector-config.ts';
+import { captureProducer } from '../capture/native-connector.ts';
 import { MillraceError } from '../domain/errors.ts';
+import { formatPosition } from '../domain/position.ts';
+import { Bell } from '../lib/bell.ts';
 import { must } from '../lib/must.ts';
-import { connectionOf } from './compose.ts';
-import { readConfig } from './config.ts';
+import { connectionOf, openLog } from './compose.ts';
+import { type Config, readConfig } from './config.ts';
 import { DataDirectory, FORMAT_FILE, placesIn } from './data-directory.ts';
 import type { ResetOptions } from './launch.ts';
 import { connectorFileOf, loadPipeline, readConnector } from './load-pipeline.ts';
 
 /**
- * Removes all data: log, store, embedded PostgreSQL, logs; and, where asked, what was created on
- * a server of the user's own. Throws `data_dir_locked` while anything runs on it.
+ * Removes the data directory: embedded log, store and PostgreSQL, logs; and, where asked, what was
+ * created on a PostgreSQL of the user's own. Throws `data_dir_locked` while anything runs on it.
+ *
+ * A log in Kafka stays, and is told that nothing is captured yet: with the slot gone, the next
+ * start copies the tables again.
  */
 export async function resetData(
   { dataDir, source }: ResetOptions,
@@ -51,7 +58,7 @@ async function dropFromSource(
   if (config.source.kind === 'embedded') return;
   const pipeline = await loadPipeline(pipelineDir);
   const file = connectorFileOf(pipeline, pipelineDir);
-  const connector = readConnector(file, env, config.source.server);
+  const connector = readConnector(file, env, config.source.server, config.connector.kind);
   await using server = await PostgresSource.open(connectionOf(connector, config.source));
   await server.dropSlot(connector.slot).catch((error: unknown) => {
     // Gone is what is wanted.
@@ -62,4 +69,22 @@ async function dropFromSource(
     [connector.publication],
   );
   await server.query(must(statement?.['sql'], 'format() gives text for text'));
+  if (config.log.kind === 'kafka') await forgetPosition(config, connector, server);
+}
+
+/** As before the slot's creation: with a position and no slot, capture would refuse to start. */
+async function forgetPosition(
+  config: Config,
+  { name, slot }: ConnectorConfig,
+  server: PostgresSource,
+): Promise<void> {
+  await using log = await openLog(config, Bell.memory());
+  if ((await log.positionOf(captureProducer(name))) === undefined) return;
+  const { systemId, timeline } = await server.identify();
+  const producer = await log.openProducer(captureProducer(name));
+  try {
+    await producer.append([], formatPosition({ systemId, timeline, slot, end: undefined }));
+  } finally {
+    await producer.close();
+  }
 }

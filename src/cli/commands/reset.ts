@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
+import { leftOnServers } from '../../app/left-on-servers.ts';
 import { resetData } from '../../app/reset.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { dataDirOf, pipelineDirOf, type Context } from '../context.ts';
@@ -8,7 +9,9 @@ import { withExamples } from '../examples.ts';
 
 export function resetCommand(context: Context): Command {
   const command = new Command('reset')
-    .description('remove all data: log, store, embedded PostgreSQL, logs')
+    .description(
+      'remove the data directory: embedded log, store and PostgreSQL, logs; says how to remove what is in Kafka and Redis',
+    )
     .option('--source', 'also drop the slot and the publication on a server of your own')
     .option('--yes', 'do not ask')
     .action(async (flags: { source?: true; yes?: true }) => {
@@ -18,8 +21,12 @@ export function resetCommand(context: Context): Command {
         ...(existsSync(dataDir) ? [`everything in ${dataDir}`] : []),
         ...(flags.source ? ['the slot and publication of the source'] : []),
       ].join(', and ');
+      const left = await leftOnServers({
+        env: context.environment(),
+        pipelineDir: () => pipelineDirOf(context, command),
+      });
       if (what === '') {
-        await terminal.print(`Nothing is in ${dataDir}.`);
+        await terminal.printAll([`Nothing is in ${dataDir}.`, ...left]);
         return;
       }
       if (!flags.yes && !(await confirmed(`Remove ${what}?`, context))) {
@@ -31,7 +38,7 @@ export function resetCommand(context: Context): Command {
         env: context.environment(),
       };
       await resetData({ dataDir, ...(source && { source }) }, signal);
-      await terminal.print(`Removed ${what}.`);
+      await terminal.printAll([`Removed ${what}.`, ...left]);
     });
   return withExamples(command, 'millrace reset', 'millrace reset --yes');
 }
