@@ -209,6 +209,22 @@ export const REMEDIES = {
     exit: 1,
     hint: 'A file of the log is damaged: restore it from a backup, or start with an empty data directory.',
   },
+  // Kafka Connect
+  connect_unreachable: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Check that Kafka Connect is up, reaches Kafka, and listens at MILLRACE_CONNECT_URL; what it runs is watched again as soon as it answers.',
+  },
+  connect_refused: {
+    retry: 'never',
+    exit: 1,
+    hint: 'What listens at MILLRACE_CONNECT_URL refused the request: point it at the REST interface of Kafka Connect, and mend what it said.',
+  },
+  connect_plugin_missing: {
+    retry: 'never',
+    exit: 78,
+    hint: "Put Debezium's PostgreSQL connector into a folder below the worker's plugin.path, and start the worker again.",
+  },
   // store
   commit_conflict: {
     retry: 'auto',
