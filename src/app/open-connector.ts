@@ -1,7 +1,10 @@
+import type { KafkaAddress } from '../adapters/kafka/address.ts';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { PostgresSource } from '../adapters/postgres/source.ts';
 import type { ConnectorConfig } from '../capture/connector-config.ts';
 import { NativeConnector } from '../capture/native-connector.ts';
+import { topicName } from '../capture/relation-registry.ts';
+import { systemClock } from '../lib/clock.ts';
 import type { Connector } from '../ports/connector.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { partitionsOf } from './compose.ts';
@@ -15,16 +18,38 @@ export type ConnectorPlace = Readonly<{
   connection: ConnectionFacts;
   partitions: Readonly<Record<string, number>>;
   adoptSlot: boolean;
-  engine: Config['connector'];
+  engine: ConnectorEngine;
 }>;
+
+export type ConnectorEngine =
+  | Readonly<{ kind: 'native' }>
+  /** Kafka Connect's address, and the Kafka that it writes to. */
+  | Readonly<{ kind: 'debezium'; url: string; kafka: KafkaAddress }>;
 
 /** A connector with what it holds open. */
 export type OpenedConnector = AsyncDisposable & Readonly<{ connector: Connector }>;
 
+export function engineOf({ connector, log }: Pick<Config, 'connector' | 'log'>): ConnectorEngine {
+  // Debezium without Kafka is refused where the configuration is read.
+  return connector.kind === 'debezium' && log.kind === 'kafka'
+    ? { ...connector, kafka: log }
+    : { kind: 'native' };
+}
+
 export async function openConnector(place: ConnectorPlace): Promise<OpenedConnector> {
-  const { log, config, connection, partitions, adoptSlot } = place;
-  const source = await PostgresSource.open(connection);
-  const connector = new NativeConnector({
+  const source = await PostgresSource.open(place.connection);
+  const connector =
+    place.engine.kind === 'native'
+      ? nativeConnector(place, source)
+      : await debeziumConnector(place, source, place.engine);
+  return { connector, [Symbol.asyncDispose]: () => source[Symbol.asyncDispose]() };
+}
+
+function nativeConnector(
+  { log, config, partitions, adoptSlot }: ConnectorPlace,
+  source: PostgresSource,
+): Connector {
+  return new NativeConnector({
     source,
     log,
     config,
@@ -34,5 +59,40 @@ export async function openConnector(place: ConnectorPlace): Promise<OpenedConnec
     adoptSlot,
     clock: Date.now,
   });
-  return { connector, [Symbol.asyncDispose]: () => source[Symbol.asyncDispose]() };
+}
+
+async function debeziumConnector(
+  { log, config, partitions, adoptSlot }: ConnectorPlace,
+  source: PostgresSource,
+  { url, kafka }: Extract<ConnectorEngine, { kind: 'debezium' }>,
+): Promise<Connector> {
+  const { DebeziumConnector } = await import('../adapters/connect/connector.ts');
+  const { name, options, topicPrefix, slot, publication } = config;
+  return new DebeziumConnector({
+    url,
+    name,
+    options,
+    topicPrefix,
+    slot,
+    publication,
+    source,
+    log,
+    tables: () => capturedTables(source, config),
+    partitionsOf: partitionsOf({ partitions }),
+    kafka,
+    adoptSlot,
+    clock: systemClock,
+    random: Math.random,
+  });
+}
+
+async function capturedTables(source: PostgresSource, { tables, topicPrefix }: ConnectorConfig) {
+  return (await source.tables())
+    .filter(({ schema, name, kind }) => kind === 'table' && tables.matches(schema, name))
+    .map(({ schema, name, estimatedRows }) => ({
+      schema,
+      name,
+      topic: topicName(topicPrefix, schema, name),
+      estimatedRows,
+    }));
 }

@@ -23,6 +23,7 @@ import { housekeeping } from './housekeeping.ts';
 import type { CaptureRole, GeneratorRole, Role, RoleOptions, StreamRole } from './launch.ts';
 import { connectorFileOf, loadPipeline, readConnector, serverOf } from './load-pipeline.ts';
 import { openProcessLogger } from './logging.ts';
+import { engineOf } from './open-connector.ts';
 import { PartFailures } from './part-failures.ts';
 import type { Pipeline } from './pipeline.ts';
 import { runParts } from './run-parts.ts';
@@ -86,7 +87,7 @@ async function capture({ adoptSlot }: CaptureRole, place: Place): Promise<void> 
       connection,
       partitions: pipeline.partitions ?? {},
       adoptSlot,
-      engine: config.connector,
+      engine: engineOf(config),
       onChange: () => publisher.changed(),
     }),
   );

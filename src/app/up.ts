@@ -19,6 +19,7 @@ import { housekeeping } from './housekeeping.ts';
 import type { UpEvent, UpOptions } from './launch.ts';
 import { connectorFileOf, loadPipeline, readConnector, serverOf } from './load-pipeline.ts';
 import { openLogger } from './logging.ts';
+import { engineOf } from './open-connector.ts';
 import { PartFailures } from './part-failures.ts';
 import { RateMeter } from './rate-meter.ts';
 import { serversOf } from './remote-context.ts';
@@ -122,7 +123,7 @@ async function up(
     server,
     source: config.source,
     adoptSlot: options.adoptSlot,
-    engine: config.connector,
+    engine: engineOf(config),
   };
   for (const role of ['stream', 'capture'] as const) {
     onEvent({ kind: 'starting', part: role });

@@ -4,6 +4,7 @@ import type { DataPlaces } from './compose.ts';
 import type { Config } from './config.ts';
 import type { Environment } from './environment.ts';
 import { failureOf, type Failure } from './failure.ts';
+import type { ConnectorEngine } from './open-connector.ts';
 
 /** What a worker thread is given. */
 export type WorkerTask = Readonly<{
@@ -20,7 +21,7 @@ export type WorkerTask = Readonly<{
   server: ConnectionFacts;
   source: Config['source'];
   adoptSlot: boolean;
-  engine: Config['connector'];
+  engine: ConnectorEngine;
 }>;
 
 /** What it tells; it is told only to stop, by any message. */
