@@ -197,7 +197,7 @@ export const REMEDIES = {
   log_unsuitable: {
     retry: 'never',
     exit: 78,
-    hint: 'This Kafka lacks what Millrace needs: use version 3.9 or later.',
+    hint: 'This Kafka is not as Millrace needs it: change what was expected and found; its version is at least 3.9.',
   },
   record_too_large: {
     retry: 'never',

@@ -37,7 +37,7 @@ export class Lane implements AsyncDisposable {
     this.#isClosed = true;
     const opened = await Promise.allSettled(this.#connections.values());
     await Promise.all(
-      opened.filter((each) => each.status === 'fulfilled').map(({ value }) => value.close()),
+      opened.filter((each) => each.status === 'fulfilled').map(({ value }) => end(value)),
     );
   }
 
@@ -67,7 +67,7 @@ export class Lane implements AsyncDisposable {
     connection.on('error', () => undefined);
     await connection.connect(host, port);
     if (this.#isClosed) {
-      await connection.close();
+      await end(connection);
       throw new Error('bug: a request after the lane was closed');
     }
     return connection;
@@ -76,4 +76,11 @@ export class Lane implements AsyncDisposable {
 
 function isUsable({ status }: Connection): boolean {
   return status === 'connected' || status === 'reauthenticating';
+}
+
+/** At once: what was not sent has waited for a broker that takes nothing. */
+async function end(connection: Connection): Promise<void> {
+  const closed = connection.close();
+  connection.socket.destroy();
+  await closed;
 }

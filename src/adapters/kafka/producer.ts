@@ -1,11 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MillraceError } from '../../domain/errors.ts';
 import { blocksOf, type RecordBlock } from '../../domain/record-block.ts';
 import type { Producer, TopicPartition } from '../../ports/event-log.ts';
 import { BatchSender, type Sent } from './batch-sender.ts';
 import type { Cluster } from './cluster.ts';
+import { answersOf } from './errors.ts';
 import type { Lane } from './lane.ts';
 import { endsOf } from './offsets.ts';
 import { positionIn, POSITIONS } from './positions.ts';
+import { transactionEnd } from './transaction-end.ts';
 import { Transactions } from './transactions.ts';
 
 /** A transaction has at most about this much, unless a single append has more. */
@@ -129,13 +132,30 @@ export class KafkaProducer implements Producer {
     await this.#transactions.begin([...partitions.values()]);
     this.#latest.isComplete = true;
     const sent = await this.#sender.send(blocks);
-    await this.#transactions.commit();
+    await this.#commit(sent);
     const transaction = (this.#latest = { isComplete: false });
     this.#settleAfter(async () => {
       await this.#readable(transaction, sent);
       if (position !== undefined) this.#position = position;
       resolveAll(group);
     });
+  }
+
+  /**
+   * The answer to a commit may be lost, and by the time it is asked for again another producer have
+   * taken over: then the log itself tells what was decided.
+   */
+  async #commit(sent: Sent): Promise<void> {
+    try {
+      await this.#transactions.commit();
+    } catch (error) {
+      const [partition] = sent.values();
+      const wasAnswered = error instanceof MillraceError && answersOf(error.cause).length > 0;
+      if (!wasAnswered || partition === undefined) throw error;
+      const { id } = this.#transactions.producer;
+      const end = await transactionEnd(this.#cluster, this.#lane, partition, id);
+      if (end !== 'commit') throw error;
+    }
   }
 
   #positionBlocks(position: string): RecordBlock[] {

@@ -11,6 +11,7 @@ export type Retention = Readonly<{ ms: number; bytes: number }>;
 
 const CREATE_TIMEOUT_MS = 6000;
 const BROKERS_DEFAULT = -1;
+const NO_LIMIT = '9223372036854775807';
 const TOPIC = ConfigResourceTypes.TOPIC;
 const EXISTS = 'TOPIC_ALREADY_EXISTS';
 
@@ -38,7 +39,7 @@ export async function ensureTopics(
  */
 export async function ensurePositions(cluster: Cluster): Promise<void> {
   const declaration = { name: POSITIONS.topic, partitions: 1, cleanup: 'compact' } as const;
-  if ((await missingOf(cluster, [declaration])).length === 0) return;
+  if ((await missingOf(cluster, [declaration])).length === 0) return checkPositions(cluster);
   const settings = {
     'cleanup.policy': 'compact',
     'segment.bytes': 1_048_576,
@@ -53,16 +54,9 @@ export async function listTopics(cluster: Cluster): Promise<readonly TopicDeclar
   const topics = (await cluster.topics()).filter(
     ({ name }) => !name.startsWith('__') && name !== POSITIONS.topic,
   );
-  const resources = topics.map(({ name }) => ({
-    resourceType: TOPIC,
-    resourceName: name,
-    configurationKeys: ['cleanup.policy'],
-  }));
-  const { results } = await retried(() => cluster.call(cluster.any(), describeConfigs, resources), {
-    facts: { asked: 'settings of topics' },
-  });
-  const policies = new Map(
-    results.map(({ resourceName, configs }) => [resourceName, configs[0]?.value ?? '']),
+  const policies = await policiesOf(
+    cluster,
+    topics.map(({ name }) => name),
   );
   return topics
     .map(({ name, partitions }) => ({
@@ -71,6 +65,33 @@ export async function listTopics(cluster: Cluster): Promise<readonly TopicDeclar
       cleanup: policies.get(name)?.includes('compact') ? ('compact' as const) : ('delete' as const),
     }))
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** A topic that was made by hand, and loses what is old, would lose where capture stands. */
+async function checkPositions(cluster: Cluster): Promise<void> {
+  const found = (await policiesOf(cluster, [POSITIONS.topic])).get(POSITIONS.topic);
+  if (found !== 'compact') {
+    const facts = { topic: POSITIONS.topic, expected: 'cleanup.policy=compact', found };
+    throw new MillraceError('log_unsuitable', facts);
+  }
+}
+
+/** The cleanup policies of topics, as Kafka writes them. */
+async function policiesOf(
+  cluster: Cluster,
+  topics: readonly string[],
+): Promise<ReadonlyMap<string, string>> {
+  const resources = topics.map((resourceName) => ({
+    resourceType: TOPIC,
+    resourceName,
+    configurationKeys: ['cleanup.policy'],
+  }));
+  const { results } = await retried(() => cluster.call(cluster.any(), describeConfigs, resources), {
+    facts: { asked: 'settings of topics' },
+  });
+  return new Map(
+    results.map(({ resourceName, configs }) => [resourceName, configs[0]?.value ?? '']),
+  );
 }
 
 async function missingOf(
@@ -94,9 +115,16 @@ async function missingOf(
   });
 }
 
-/** Records have the times of their changes, which retention and `offsetAt` go by. */
+/**
+ * Records have the times of their changes, which retention and `offsetAt` go by, also where the
+ * clock of the source is ahead of the brokers'.
+ */
 function settingsOf({ cleanup }: TopicDeclaration, { ms, bytes }: Retention) {
-  const common = { 'cleanup.policy': cleanup, 'message.timestamp.type': 'CreateTime' };
+  const common = {
+    'cleanup.policy': cleanup,
+    'message.timestamp.type': 'CreateTime',
+    'message.timestamp.after.max.ms': NO_LIMIT,
+  };
   return cleanup === 'compact'
     ? common
     : { ...common, 'retention.ms': ms, 'retention.bytes': bytes };
