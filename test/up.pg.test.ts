@@ -18,6 +18,7 @@ import { resetData } from '../src/app/reset.ts';
 import { runGenerate } from '../src/app/generate.ts';
 import { runUp } from '../src/app/up.ts';
 import { must } from '../src/lib/must.ts';
+import { eventually } from './command-line.ts';
 
 const pipelineDir = fileURLToPath(new URL('../pipelines/shop', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'millrace-up-'));
@@ -123,6 +124,22 @@ describe('everything embedded, in one process', () => {
     await generate(1);
     assert.notEqual((await askOnce('connector.resume', {})).state, 'paused');
     assert.equal(summaryOf(await ask('reconcile', {})).differences, 0);
+  });
+
+  test('copies tables again when asked, and makes its connections anew', async () => {
+    assert.equal((await askOnce('connector.restart', {})).state, 'streaming');
+    const ordered = await askOnce('connector.copy', { tables: ['public.customers'] });
+    assert.deepEqual(
+      ordered.copy?.map(({ table }) => table),
+      ['public.customers'],
+    );
+    await eventually('copied', async () => {
+      const { copy = [] } = await askOnce('connector.status', {});
+      return copy.every(({ done }) => done);
+    });
+    assert.equal(summaryOf(await ask('reconcile', {})).differences, 0);
+    assert.equal((await askOnce('connector.status', {})).state, 'streaming');
+    await assert.rejects(ask('connector.copy', { tables: ['public.nothing'] }), { code: 'usage' });
   });
 
   test('refuses a second one on the same data', async () => {

@@ -33,8 +33,10 @@ export async function* callOperation<Name extends OperationName>(
       if (!isAlone || isAnswered) throw error;
     }
     await using context = await RemoteContext.open(place, name);
-    const answers = answerOperation(name, args, context.operations, signal);
+    const either = AbortSignal.any([signal, context.failed]);
+    const answers = answerOperation(name, args, context.operations, either);
     yield* answers as AsyncIterable<ValueOf<Name>>;
+    context.failed.throwIfAborted();
   } catch (error) {
     if (!signal.aborted) throw error;
   }

@@ -58,10 +58,17 @@ const NEEDS_PARTS: Readonly<Record<OperationName, boolean>> = {
  */
 export class RemoteContext implements AsyncDisposable {
   readonly operations: OperationContext;
+  /** Aborts, with the reason, when the statuses cannot be followed any more. */
+  readonly failed: AbortSignal;
   readonly #stack: AsyncDisposableStack;
 
-  private constructor(operations: OperationContext, stack: AsyncDisposableStack) {
+  private constructor(
+    operations: OperationContext,
+    failed: AbortSignal,
+    stack: AsyncDisposableStack,
+  ) {
     this.operations = operations;
+    this.failed = failed;
     this.#stack = stack;
   }
 
@@ -84,14 +91,14 @@ export class RemoteContext implements AsyncDisposable {
       servers: serversOf(config),
     };
     if (elsewhere === undefined || config.log.kind === 'embedded' || !NEEDS_PARTS[name])
-      return new RemoteContext(operations, stack.move());
+      return new RemoteContext(operations, new AbortController().signal, stack.move());
     if (!(await log.topics()).some((topic) => topic.name === STATUS))
       throw new MillraceError('not_running', {
         found: `no topic ${STATUS}: nothing ever ran there`,
       });
-    follow(statuses, stack);
+    const failed = follow(statuses, stack);
     const running = await partsElsewhere(elsewhere, config, operations);
-    return new RemoteContext({ ...operations, running }, stack.move());
+    return new RemoteContext({ ...operations, running }, failed, stack.move());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -118,14 +125,16 @@ async function storeOf(config: Config, stack: AsyncDisposableStack): Promise<Sto
   return isOpenable ? stack.use(await openStore(config)) : undefined;
 }
 
-/** For the operation's life; a log that fails shows where the operation itself reads or writes it. */
-function follow(statuses: StatusBoard, stack: AsyncDisposableStack): void {
+/** For the operation's life. */
+function follow(statuses: StatusBoard, stack: AsyncDisposableStack): AbortSignal {
   const stop = new AbortController();
-  const following = statuses.run(stop.signal).catch(() => undefined);
+  const failed = new AbortController();
+  const following = statuses.run(stop.signal).catch((error: unknown) => failed.abort(error));
   stack.defer(async () => {
     stop.abort();
     await following;
   });
+  return failed.signal;
 }
 
 async function partsElsewhere(
