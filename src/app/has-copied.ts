@@ -2,7 +2,5 @@ import type { ConnectorStatus } from '../domain/status.ts';
 
 /** Rows of a demonstration are to be seen as changes, so they come after the first copy. */
 export function hasCopied(connector: ConnectorStatus | undefined): true | undefined {
-  const isBefore =
-    connector === undefined || connector.state === 'starting' || connector.state === 'copying';
-  return isBefore ? undefined : true;
+  return connector?.state === 'streaming' ? true : undefined;
 }

@@ -157,6 +157,8 @@ export class DebeziumConnector implements Connector {
     const copy = this.#copies.tables();
     const problem = this.#problem ?? this.#refusal ?? this.#copies.problem;
     const { confirmedFlush, lagBytes } = this.#slot ?? {};
+    // Debezium tells of a copied table before its records are counted in the topics.
+    const copied = copy.reduce((sum, { rows }) => sum + rows, 0);
     return {
       component: 'connector',
       atMs: clock.nowMs(),
@@ -164,7 +166,7 @@ export class DebeziumConnector implements Connector {
       state: this.#state,
       slot,
       publication,
-      changes: this.#count.changes,
+      changes: Math.max(this.#count.changes, copied),
       ...(confirmedFlush !== undefined && { confirmedLsn: formatLsn(confirmedFlush) }),
       ...(lagBytes !== undefined && { lagBytes }),
       ...(copy.length > 0 && { copy }),
