@@ -9,6 +9,7 @@ type Healthcheck = Readonly<{ test: string | readonly string[] }>;
 export type Service = Readonly<{
   image?: string;
   build?: Readonly<{ context: string; dockerfile: string }>;
+  command?: readonly string[];
   user?: string;
   environment?: Readonly<Record<string, string>>;
   ports?: readonly Port[];

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { PostgresClient } from '../../src/adapters/postgres/client.ts';
+import { must } from '../../src/lib/must.ts';
+import { CommandLine, eventually, jsonLines } from '../command-line.ts';
+import { composeParts, interpolate, type Service } from '../compose-project.ts';
+import { temporaryConnect } from './servers/connect.ts';
+import { temporaryKafka } from './servers/kafka.ts';
+import { deployedPostgres } from './servers/postgres.ts';
+import { temporaryRedis } from './servers/redis.ts';
+
+const SCHEMA = join(import.meta.dirname, '../../pipelines/shop/schema.sql');
+
+const services = Object.assign(
+  {},
+  ...composeParts().map(({ content }) => content.services),
+) as Record<string, Service>;
+const service = (name: string): Service => must(services[name], `there is a service ${name}`);
+
+test('the roles of compose.yaml bring rows from PostgreSQL through Debezium to Redis', async () => {
+  await using postgres = await deployedPostgres();
+  await using admin = await PostgresClient.connect(postgres);
+  await admin.query(await readFile(SCHEMA, 'utf8'));
+  await using kafka = await temporaryKafka();
+  await using redis = await temporaryRedis({ requirepass: 'secret' });
+
+  // The addresses and the passwords of these servers; all else is the services' own.
+  const here: Readonly<Record<string, string>> = {
+    POSTGRES_HOST: postgres.host,
+    POSTGRES_PORT: String(postgres.port),
+    POSTGRES_USER: postgres.user,
+    POSTGRES_PASSWORD: postgres.password,
+    KAFKA_BROKER: kafka.brokers.join(','),
+    REDIS_HOST: redis.host,
+    REDIS_PORT: String(redis.port),
+    REDIS_PASSWORD: 'secret',
+  };
+  const environmentOf = (name: string): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(service(name).environment ?? {}).map(([key, value]) => [
+        key,
+        here[key] ?? interpolate(String(value), {}),
+      ]),
+    );
+  await using connect = await temporaryConnect({
+    brokers: kafka.brokers,
+    env: environmentOf('connect'),
+  });
+
+  await using line = await CommandLine.make();
+  const start = (name: string) => {
+    line.env = { ...environmentOf(name), MILLRACE_CONNECT_URL: connect.url };
+    return line.start(...must(service(name).command, 'a role is a command'));
+  };
+  const roles = ['capture', 'cdc-processor', 'data-generator'].map(start);
+
+  // As the scripts do, where they are in a container.
+  const status = async () => jsonLines(await line.succeed('status', '--json'))[0];
+  await eventually('streaming', async () => {
+    const { connector } = (await status()) as { connector?: { state: string } };
+    return connector?.state === 'streaming';
+  });
+  await eventually('counted', async () => {
+    const { exitCode } = await line.run('store', 'get', 'metrics:orders:created');
+    return exitCode === 0;
+  });
+  await line.succeed('reconcile');
+  assert.deepEqual(await (await fetch(`${connect.url}/connectors`)).json(), ['shop-connector']);
+
+  for (const role of roles) role.kill('SIGTERM');
+  const ended = await Promise.all(roles.map(({ ended: end }) => end));
+  assert.deepEqual(
+    ended.map(({ exitCode, err }) => [exitCode, err]),
+    roles.map(() => [0, '']),
+  );
+});
