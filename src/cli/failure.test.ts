@@ -22,6 +22,15 @@ test('a named failure shows its code, its facts, the reason and what to do', () 
   ]);
 });
 
+test('what a server said stands for the errors that it came in', () => {
+  const error = new MillraceError(
+    'log_login_failed',
+    { said: 'SASL_AUTHENTICATION_FAILED' },
+    new Error('Received response with error'),
+  );
+  assert.doesNotMatch(describeFailure(error).text, /because|Received/);
+});
+
 test('the exit code is that of the table of errors', () => {
   assert.equal(describeFailure(new MillraceError('not_running')).exitCode, 69);
   assert.equal(describeFailure(new MillraceError('slot_lost')).exitCode, 1);

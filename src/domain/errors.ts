@@ -182,7 +182,7 @@ export const REMEDIES = {
   log_unreachable: {
     retry: 'auto',
     exit: 69,
-    hint: 'Check that Kafka is up and its brokers are reachable at the addresses they advertise; work goes on by itself.',
+    hint: 'Check that Kafka is up and its brokers are reachable at the addresses they advertise; a Millrace that runs goes on by itself.',
   },
   log_login_failed: {
     retry: 'never',
@@ -244,7 +244,7 @@ export const REMEDIES = {
   store_unreachable: {
     retry: 'auto',
     exit: 69,
-    hint: 'Check that Redis is up and reachable at the address given; work goes on by itself.',
+    hint: 'Check that Redis is up and reachable at the address given; a Millrace that runs goes on by itself.',
   },
   store_login_failed: {
     retry: 'never',
@@ -259,7 +259,7 @@ export const REMEDIES = {
   store_refuses_writes: {
     retry: 'auto',
     exit: 69,
-    hint: 'Redis takes no writes: raise its maxmemory, mend its disk, or name the primary, as it said; work goes on by itself.',
+    hint: 'Redis takes no writes: raise its maxmemory, mend its disk, or name the primary, as it said; a Millrace that runs goes on by itself.',
   },
   // stream
   record_rejected: {
