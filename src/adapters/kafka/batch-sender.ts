@@ -10,6 +10,7 @@ import type { PartitionBatch } from './produce-request.ts';
 import { produce } from './protocol.ts';
 import { draftBatches, type DraftBatch, recordsOf, sealBatch } from './record-batch-writer.ts';
 import { retried } from './retry.ts';
+import { SpareBuffers } from './spare-buffers.ts';
 import type { Transactions } from './transactions.ts';
 
 /** Below the least that brokers take by default, 1 MiB, also where the records do not compress. */
@@ -41,6 +42,7 @@ export class BatchSender {
   readonly #cluster: Cluster;
   readonly #lane: Lane;
   readonly #transactions: Transactions;
+  readonly #buffers = new SpareBuffers(BATCH_BYTES);
   readonly #sequences = new Map<string, number>();
 
   constructor(cluster: Cluster, lane: Lane, transactions: Transactions) {
@@ -55,7 +57,7 @@ export class BatchSender {
       partition: those[0] as TopicPartition,
       drafts: draftBatches(
         those.map(({ bytes }) => bytes),
-        BATCH_BYTES,
+        this.#buffers,
       ),
     }));
     const parcels: Parcel[] = [];
@@ -95,6 +97,7 @@ export class BatchSender {
         const compressed =
           records.length < COMPRESS_FROM_BYTES ? undefined : await compress(records, LEVEL);
         const batch = sealBatch(draft, compressed, this.#transactions.producer, sequence);
+        if (batch !== draft.bytes) this.#buffers.give(draft.bytes);
         return { topic, partition, batch, count: draft.count, offset: undefined };
       }),
     );

@@ -19,6 +19,7 @@ import {
   TRANSACTIONAL,
   ZSTD,
 } from './record-batch-layout.ts';
+import type { SpareBuffers } from './spare-buffers.ts';
 import { varintSize, writeVarint } from './varint.ts';
 
 /*
@@ -31,6 +32,8 @@ import { varintSize, writeVarint } from './varint.ts';
 /** What a record takes at most, its key, value and headers aside. */
 const RECORD_OVERHEAD = 32;
 const UNKNOWN_EPOCH = -1;
+/** Smaller ones cost the collector little, and would each hold a large buffer. */
+const FROM_SPARE = 65_536;
 
 /** Who writes: goes into the head of each batch. */
 export type ProducerIdentity = Readonly<{ id: bigint; epoch: number }>;
@@ -43,12 +46,15 @@ export type DraftBatch = Readonly<{
   maxTimestampMs: number;
 }>;
 
-/** Encodes blocks of one partition, in their order, into batches of at most `maxBytes`; a larger record has one of its own. */
+/**
+ * Encodes blocks of one partition, in their order, into batches that fit a buffer of `buffers`; a
+ * larger record has one of its own. The bytes of a draft may be given back to `buffers`.
+ */
 export function* draftBatches(
   blocks: readonly Uint8Array[],
-  maxBytes: number,
+  buffers: SpareBuffers,
 ): Generator<DraftBatch, void> {
-  const writer = new RecordWriter(maxBytes);
+  const writer = new RecordWriter(buffers);
   for (const block of blocks) {
     const drafts: DraftBatch[] = [];
     const headerSets = headerSetsOf(block).map(encodeHeaders);
@@ -66,16 +72,16 @@ export function* draftBatches(
 }
 
 class RecordWriter {
-  readonly #maxBytes: number;
-  #bytes = Buffer.alloc(0);
+  readonly #buffers: SpareBuffers;
+  #bytes: Buffer = Buffer.alloc(0);
   #cursor = HEAD;
   #expected = 0;
   #baseTimestampMs = 0;
   #maxTimestampMs = 0;
   count = 0;
 
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+  constructor(buffers: SpareBuffers) {
+    this.#buffers = buffers;
   }
 
   /** So many bytes are likely to come: how large the next buffer should be. */
@@ -84,7 +90,7 @@ class RecordWriter {
   }
 
   isFullBefore(size: number): boolean {
-    return this.count > 0 && this.#cursor + size > this.#maxBytes;
+    return this.count > 0 && this.#cursor + size > this.#buffers.size;
   }
 
   write(
@@ -143,10 +149,16 @@ class RecordWriter {
   #reserve(size: number): void {
     const needed = this.#cursor + size;
     if (needed <= this.#bytes.length) return;
-    const wanted = this.count === 0 ? Math.min(this.#maxBytes, HEAD + this.#expected) : 0;
-    const grown = Buffer.allocUnsafeSlow(Math.max(needed, wanted, this.#bytes.length * 2));
+    const grown = this.#buffer(needed);
     this.#bytes.copy(grown, 0, 0, this.#cursor);
     this.#bytes = grown;
+  }
+
+  #buffer(needed: number): Buffer {
+    if (needed > this.#buffers.size) return Buffer.allocUnsafeSlow(needed);
+    const likely = this.count === 0 ? HEAD + this.#expected : this.#bytes.length * 2;
+    const wanted = Math.max(needed, likely);
+    return wanted < FROM_SPARE ? Buffer.allocUnsafeSlow(wanted) : this.#buffers.take();
   }
 }
 

@@ -7,6 +7,7 @@ import type { MillraceError } from '../../domain/errors.ts';
 import { BlockWriter, type LogRecord } from '../../domain/record-block.ts';
 import { type Batch, batchesOf, decodeBatch } from './record-batch-reader.ts';
 import { draftBatches, recordsOf, sealBatch } from './record-batch-writer.ts';
+import { SpareBuffers } from './spare-buffers.ts';
 
 const bytes = fc.option(fc.uint8Array({ maxLength: 300 }), { nil: null });
 const record = fc.record({
@@ -26,6 +27,7 @@ const appended = fc.record({
   maxBytes: fc.integer({ min: 61, max: 4000 }),
 });
 
+const NO_KEY = { timestampMs: 1, key: null, headers: [] };
 const PRODUCER = { id: 7n, epoch: 3 };
 
 test('records survive a round trip through batches, in their order', () => {
@@ -45,11 +47,28 @@ test('records survive a round trip through batches, in their order', () => {
   );
 });
 
+test('buffers that are used again leave nothing of what they held', () => {
+  const buffers = new SpareBuffers(100_000);
+  const used = new Set<ArrayBufferLike>();
+  for (const letter of ['a', 'b', 'c']) {
+    const value = Buffer.alloc(700, letter);
+    const block = Array.from({ length: 250 }, () => ({ ...NO_KEY, value }));
+    for (const draft of draftBatches([blockOf(block)], buffers)) {
+      const batch = sealBatch(draft, zstdCompressSync(recordsOf(draft)), PRODUCER, 0);
+      used.add(draft.bytes.buffer);
+      buffers.give(draft.bytes);
+      for (const read of [...batchesOf(batch)].flatMap((each) => decodeBatch(each, 0)))
+        assert.deepEqual(Buffer.from(read.value ?? []), value);
+    }
+  }
+  assert.equal(used.size, 2);
+});
+
 test('a batch reads the same to another implementation', () => {
   fc.assert(
     fc.property(appended, ({ blocks, isCompressed, sequence, producerId }) => {
       const records = blocks.flat();
-      const [draft] = [...draftBatches(blocks.map(blockOf), 1_000_000)];
+      const [draft] = [...draftBatches(blocks.map(blockOf), new SpareBuffers(1_000_000))];
       assert.ok(draft);
       const compressed = isCompressed ? zstdCompressSync(recordsOf(draft)) : undefined;
       const batch = sealBatch(draft, compressed, { id: producerId, epoch: 3 }, sequence);
@@ -148,7 +167,7 @@ function sealedBatches(
   maxBytes: number,
   isCompressed: boolean,
 ): Buffer[] {
-  return [...draftBatches(blocks.map(blockOf), maxBytes)].map((draft) =>
+  return [...draftBatches(blocks.map(blockOf), new SpareBuffers(maxBytes))].map((draft) =>
     sealBatch(draft, isCompressed ? zstdCompressSync(recordsOf(draft)) : undefined, PRODUCER, 0),
   );
 }
