@@ -1,4 +1,4 @@
-import type { Commit, TaskOffsets } from '../../ports/store.ts';
+import type { Commit, ServedWrite, TaskOffsets } from '../../ports/store.ts';
 import { DECIMAL_SUM } from './decimal-sum.ts';
 import { Script } from './script.ts';
 import {
@@ -40,18 +40,43 @@ for at = 1, #found, 2 do
 end
 if unmatched ~= 0 then return { 'conflict', found } end
 
-local drafts = {}
+-- Many at a time: within what Lua unpacks, and even, so that pairs stay together.
+local PAGE = 4000
 
-local function draft(key)
-  if drafts[key] then return drafts[key] end
-  local expires = redis.call('ZSCORE', '${EXPIRING}', key)
-  local kind = expires and 'string' or redis.call('TYPE', key).ok
-  local new = { kind = kind, stored = kind, expires = expires, expired = expires }
-  if kind == 'set' then
-    new.count, new.members, new.keeps = redis.call('SCARD', key), {}, true
+local function pages(list, visit)
+  for at = 1, #list, PAGE do visit(unpack(list, at, math.min(at + PAGE - 1, #list))) end
+end
+
+local function call(command, name, list)
+  pages(list, function(...) redis.call(command, name, ...) end)
+end
+
+local function ask(list, query)
+  local answers = {}
+  pages(list, function(...)
+    for _, answer in ipairs(query(...)) do answers[#answers + 1] = answer end
+  end)
+  return answers
+end
+
+-- Each key that is written, as it will be; at first as it is.
+local drafts, names = {}, {}
+for _, write in ipairs(commit.served) do
+  local name = write[2]
+  if not drafts[name] then
+    drafts[name] = {}
+    table.insert(names, name)
   end
-  drafts[key] = new
-  return new
+end
+local values = ask(names, function(...) return redis.call('MGET', ...) end)
+local expiries = ask(names, function(...) return redis.call('ZMSCORE', '${EXPIRING}', ...) end)
+for at, expires in ipairs(expiries) do
+  local key, value = drafts[names[at]], values[at]
+  key.kind = (expires or value) and 'string' or redis.call('TYPE', names[at]).ok
+  key.value, key.stored, key.expires, key.expired = value, key.kind, expires, expires
+  if key.kind == 'set' then
+    key.count, key.members, key.keeps = redis.call('SCARD', names[at]), {}, true
+  end
 end
 
 local function clear(key)
@@ -79,10 +104,9 @@ function apply.delete(key)
   return true
 end
 
-function apply.add(key, name, amount)
+function apply.add(key, _, amount)
   if key.expires or key.kind ~= 'string' and key.kind ~= 'none' then return false end
-  local value = key.kind == 'none' and '0' or key.value or redis.call('GET', name)
-  local total = sum(value, amount)
+  local total = sum(key.kind == 'none' and '0' or key.value, amount)
   if not total then return false end
   key.kind, key.value = 'string', total
   return true
@@ -110,7 +134,7 @@ end
 
 for number, write in ipairs(commit.served) do
   local op, name = write[1], write[2]
-  local key = draft(name)
+  local key = drafts[name]
   if not apply[op](key, name, write[3], write[4]) then
     local kind = key.kind == 'none' and 'nothing' or 'a ' .. key.kind
     return { 'refused', number - 1, key.expires and 'a string that expires' or kind }
@@ -120,23 +144,27 @@ end
 if #found == 0 then redis.call('SET', '${FORMAT}', '${FORMAT_VERSION}', 'NX') end
 redis.call('ZADD', '${TASKS}', 0, commit.task)
 redis.call('DEL', offsets)
-for partition, offset in pairs(commit.to) do redis.call('HSET', offsets, partition, offset) end
+call('HSET', offsets, commit.to)
 
 local state, order = '${STATE}' .. commit.task, '${ORDER}' .. commit.task
-for _, write in ipairs(commit.state) do
-  local key, value = write[1], write[2]
-  if value then
-    if redis.call('HSET', state, key, value) == 1 then redis.call('ZADD', order, 0, key) end
-  elseif redis.call('HDEL', state, key) == 1 then
-    redis.call('ZREM', order, key)
-  end
+call('HSET', state, commit.state)
+call('HDEL', state, commit.removed)
+call('ZREM', order, commit.removed)
+local ordered = {}
+for at = 1, #commit.state, 2 do
+  table.insert(ordered, 0)
+  table.insert(ordered, commit.state[at])
 end
+call('ZADD', order, ordered)
 
-for name, key in pairs(drafts) do
+local served, unserved, expiring, lasting = {}, {}, {}, {}
+for _, name in ipairs(names) do
+  local key = drafts[name]
   if key.kind == 'string' then
     if key.expires then
       redis.call('SET', name, key.value, 'PXAT', key.expires)
-      redis.call('ZADD', '${EXPIRING}', key.expires, name)
+      table.insert(expiring, key.expires)
+      table.insert(expiring, name)
     else
       redis.call('SET', name, key.value)
     end
@@ -146,18 +174,21 @@ for name, key in pairs(drafts) do
       redis.call(isIn and 'SADD' or 'SREM', name, member)
     end
   end
-  if key.expired and not key.expires then redis.call('ZREM', '${EXPIRING}', name) end
+  if key.expired and not key.expires then table.insert(lasting, name) end
   if key.kind == 'none' then
-    redis.call('ZREM', '${SERVED}', name)
+    table.insert(unserved, name)
   elseif key.stored == 'none' then
-    redis.call('ZADD', '${SERVED}', 0, name)
+    table.insert(served, 0)
+    table.insert(served, name)
   end
 end
+call('ZADD', '${EXPIRING}', expiring)
+call('ZREM', '${EXPIRING}', lasting)
+call('ZADD', '${SERVED}', served)
+call('ZREM', '${SERVED}', unserved)
 
 if #commit.outgoing > 0 then
-  for _, record in ipairs(commit.outgoing) do
-    redis.call('RPUSH', '${OUTGOING}' .. commit.task, record)
-  end
+  call('RPUSH', '${OUTGOING}' .. commit.task, commit.outgoing)
   redis.call('INCRBY', '${SEQUENCE}' .. commit.task, #commit.outgoing)
 end
 return 'applied'
@@ -165,37 +196,41 @@ return 'applied'
 
 /**
  * The script's one argument: JSON, as Redis limits the number of arguments. Numbers go as text,
- * since those of Lua would be printed with 17 digits.
+ * since those of Lua would be printed with 17 digits. `served` is what stands for the commit's.
  */
-export function commitArgument({ task, from, to, state, served, outgoing }: Commit): string {
+export function commitArgument(
+  { task, from, to, state, outgoing }: Commit,
+  served: readonly ServedWrite[],
+): string {
+  const last = [...new Map(state)];
   return JSON.stringify({
     task,
-    from: asTexts(from),
-    to: asTexts(to),
-    // Without `undefined`: JSON would turn it into a null, which is a value in Lua.
-    state: state.map(([key, value]) => (value === undefined ? [key] : [key, value])),
-    served: served.map((write) => {
-      switch (write.op) {
-        case 'put': {
-          const { op, key, value, expiresAtMs } = write;
-          return expiresAtMs === undefined ? [op, key, value] : [op, key, value, time(expiresAtMs)];
-        }
-        case 'delete':
-          return [write.op, write.key];
-        case 'add':
-          return [write.op, write.key, write.amount];
-        default:
-          return [write.op, write.key, write.member];
-      }
-    }),
+    from: Object.fromEntries(offsetsAsText(from)),
+    to: offsetsAsText(to).flat(),
+    state: last.filter(([, value]) => value !== undefined).flat(),
+    removed: last.filter(([, value]) => value === undefined).map(([key]) => key),
+    served: served.map(servedArgument),
     outgoing: outgoing.map((record) => JSON.stringify(record)),
   });
 }
 
-function asTexts(offsets: TaskOffsets): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(offsets).map(([name, offset]) => [name, String(offset)]),
-  );
+function servedArgument(write: ServedWrite): readonly string[] {
+  switch (write.op) {
+    case 'put': {
+      const { op, key, value, expiresAtMs } = write;
+      return expiresAtMs === undefined ? [op, key, value] : [op, key, value, time(expiresAtMs)];
+    }
+    case 'delete':
+      return [write.op, write.key];
+    case 'add':
+      return [write.op, write.key, write.amount];
+    default:
+      return [write.op, write.key, write.member];
+  }
+}
+
+function offsetsAsText(offsets: TaskOffsets): [name: string, offset: string][] {
+  return Object.entries(offsets).map(([name, offset]) => [name, String(offset)]);
 }
 
 /** Redis takes whole milliseconds after 1970, and would fail at any other amid the script. */

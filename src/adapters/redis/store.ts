@@ -1,5 +1,6 @@
 import { MillraceError } from '../../domain/errors.ts';
 import { checkStoreKey } from '../../domain/store-key.ts';
+import { must } from '../../lib/must.ts';
 import { compareUtf8 } from '../../lib/utf8-order.ts';
 import type {
   Commit,
@@ -13,6 +14,7 @@ import type {
 import { COMMIT, commitArgument } from './commit-script.ts';
 import type { RedisAddress } from './client.ts';
 import { RedisConnection } from './connection.ts';
+import { foldAdds } from './folded-adds.ts';
 import {
   DROP_TASK,
   FORWARDED,
@@ -62,15 +64,17 @@ export class RedisStore implements Store {
    */
   async commit(commit: Commit): Promise<void> {
     checkKeys(commit);
-    const reply = await this.#connection.run(COMMIT, commitArgument(commit));
+    const folded = foldAdds(commit.served);
+    const writes = folded.map(({ write }) => write);
+    const reply = await this.#connection.run(COMMIT, commitArgument(commit, writes));
     if (reply === 'applied') return;
     if (reply[0] === 'conflict') {
       const { task, from } = commit;
       const found = parseOffsets(reply[1]);
       throw new MillraceError('commit_conflict', { task, expected: from, found });
     }
-    const write = commit.served[reply[1]];
-    throw write === undefined ? new Error(`no write ${reply[1]}`) : refusal(write, reply[2]);
+    const { place } = must(folded[reply[1]], 'it was sent');
+    throw refusal(must(commit.served[place], 'the first of its key'), reply[2]);
   }
 
   async offsets(task: string): Promise<TaskOffsets> {
