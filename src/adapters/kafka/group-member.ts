@@ -19,7 +19,8 @@ import { retried } from './retry.ts';
 const SESSION_MS = 10_000;
 /** How long the others are waited for when members change. */
 const REBALANCE_MS = 10_000;
-const HEARTBEAT_MS = 3000;
+/** Members learn by it that another came or left, twice where partitions move. */
+const HEARTBEAT_MS = 1000;
 
 const GROUP = 0;
 const PROTOCOL_TYPE = 'consumer';

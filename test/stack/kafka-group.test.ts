@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { createInterface } from 'node:readline';
+import { after, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { KafkaEventLog } from '../../src/adapters/kafka/event-log.ts';
+import { temporaryKafka } from './servers/kafka.ts';
+
+const RETENTION = { ms: 3_600_000, bytes: 1 << 30 };
+const PROGRAM = fileURLToPath(new URL('../programs/join-kafka-group.ts', import.meta.url));
+const ALL = [0, 1, 2, 3];
+
+describe('A consumer group of KafkaEventLog', async () => {
+  const kafka = await temporaryKafka();
+  after(() => kafka[Symbol.asyncDispose]());
+
+  test('gives the partitions of a member that sleeps to others, and it learns so when it wakes', async () => {
+    await using group = await Group.open(kafka.brokers);
+    const sleeper = group.process();
+    await sleeper.until((latest) => latest.length === 4);
+    const other = group.member();
+    await other.until((latest) => latest.length === 2);
+    await sleeper.until((latest) => latest.length === 2);
+    assert.deepEqual([...sleeper.latest, ...other.latest].toSorted(), ALL);
+
+    sleeper.child.kill('SIGSTOP');
+    await other.until((latest) => latest.length === 4);
+    const told = sleeper.told.length;
+    sleeper.child.kill('SIGCONT');
+    await other.until((latest) => latest.length === 2);
+    await sleeper.until((latest) => latest.length === 2);
+    assert.deepEqual(sleeper.told[told], [], 'all was lost first');
+    assert.deepEqual([...sleeper.latest, ...other.latest].toSorted(), ALL);
+  });
+
+  test('keeps what a member reads when another comes, and survives the broker', async () => {
+    await using group = await Group.open(kafka.brokers);
+    const one = group.member();
+    await one.until((latest) => latest.length === 4);
+    const two = group.member();
+    await two.until((latest) => latest.length === 2);
+    assert.ok(
+      one.told.every((latest) => latest.length > 0),
+      'it never had to let go of all',
+    );
+    await kafka.stop();
+    await kafka.restart();
+    const three = group.process();
+    await three.until((latest) => latest.length > 0);
+    await group.isSettled(one, two, three);
+    three.child.kill('SIGKILL');
+    await group.isSettled(one, two);
+  });
+});
+
+/** What a member was told, one assignment after the other. */
+class Told {
+  readonly told: (readonly number[])[] = [];
+  readonly onNews: () => void;
+
+  constructor(onNews: () => void) {
+    this.onNews = onNews;
+  }
+
+  get latest(): readonly number[] {
+    return this.told.at(-1) ?? [];
+  }
+}
+
+class Group implements AsyncDisposable {
+  readonly #log: KafkaEventLog;
+  readonly #brokers: readonly string[];
+  readonly #name = `group-${randomUUID().slice(0, 8)}`;
+  readonly #ending = new AbortController();
+  readonly #members: Promise<void>[] = [];
+  #news = Promise.withResolvers<void>();
+
+  private constructor(log: KafkaEventLog, brokers: readonly string[]) {
+    this.#log = log;
+    this.#brokers = brokers;
+  }
+
+  static async open(brokers: readonly string[]): Promise<Group> {
+    const log = await KafkaEventLog.open({ brokers }, { retention: RETENTION });
+    const group = new Group(log, brokers);
+    await log.createTopics([{ name: group.#name, partitions: 4, cleanup: 'delete' }]);
+    return group;
+  }
+
+  /** In this process. */
+  member() {
+    const told = this.#told();
+    const run = async (): Promise<void> => {
+      while (!this.#ending.signal.aborted) {
+        try {
+          const { signal } = this.#ending;
+          for await (const assignment of this.#log.join(this.#name, [this.#name], signal)) {
+            told.told.push(assignment.map(({ partition }) => partition));
+            told.onNews();
+          }
+        } catch {
+          // While the broker was away; joined again.
+          told.told.push([]);
+        }
+      }
+    };
+    this.#members.push(run());
+    return this.#with(told);
+  }
+
+  /** In a process of its own. */
+  process() {
+    const told = this.#told();
+    const args = [PROGRAM, this.#brokers.join(), this.#name, this.#name];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#ending.signal.addEventListener('abort', () => child.kill('SIGKILL'));
+    createInterface(child.stdout).on('line', (line) => {
+      told.told.push(JSON.parse(line) as number[]);
+      told.onNews();
+    });
+    return Object.assign(this.#with(told), { child });
+  }
+
+  /** Waits until these hold all partitions, each one of them. */
+  async isSettled(...members: readonly Told[]): Promise<void> {
+    const held = () => members.flatMap(({ latest }) => latest).toSorted();
+    while (held().join() !== ALL.join()) await this.#news.promise;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    await Promise.all(this.#members);
+    await this.#log[Symbol.asyncDispose]();
+  }
+
+  #told(): Told {
+    return new Told(() => {
+      this.#news.resolve();
+      this.#news = Promise.withResolvers();
+    });
+  }
+
+  #with(told: Told) {
+    const until = async (condition: (latest: readonly number[]) => boolean): Promise<void> => {
+      while (!condition(told.latest)) await this.#news.promise;
+    };
+    return Object.assign(told, { until });
+  }
+}
