@@ -5,6 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { promisify } from 'node:util';
+import {
+  AclOperations,
+  type AclOperationValue,
+  AclPermissionTypes,
+  Admin,
+  ResourcePatternTypes,
+  ResourceTypes,
+  type ResourceTypeValue,
+} from '@platformatic/kafka';
 import type { KafkaAddress } from '../../src/adapters/kafka/address.ts';
 import { KafkaEventLog } from '../../src/adapters/kafka/event-log.ts';
 import type { ErrorCode, MillraceError } from '../../src/domain/errors.ts';
@@ -110,17 +119,60 @@ describe('KafkaEventLog, on a broker that is secured,', async () => {
     await rejects(open({ brokers: kafka.brokers, tls: { caFile: '/none' } }), 'config_invalid');
   });
 
-  test('names what a user may not do', async () => {
+  test('names what a user may not do, and needs no more than what is documented', async () => {
     const sasl = { mechanism: 'SCRAM-SHA-256', username: 'reader', password: SECRET } as const;
-    await using admin = await open({ brokers: kafka.brokers });
-    await admin.createTopics([{ name: 'orders', partitions: 1, cleanup: 'delete' }]);
-    await rejects(open({ brokers: kafka.brokersAt('SCRAM'), tls, sasl }), 'log_refuses');
+    const restricted = { brokers: kafka.brokersAt('SCRAM'), tls, sasl };
+    await rejects(open(restricted), 'log_refuses');
+
+    const admin = new Admin({ clientId: 'admin', bootstrapBrokers: [...kafka.brokers] });
+    const { CREATE, DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE } = AclOperations;
+    const { TOPIC, GROUP, TRANSACTIONAL_ID } = ResourceTypes;
+    const allow =
+      (resourceType: ResourceTypeValue, resourceName: string) => (operation: number) => ({
+        resourceType,
+        resourceName,
+        resourcePatternType: ResourcePatternTypes.PREFIXED,
+        principal: 'User:reader',
+        host: '*',
+        operation: operation as AclOperationValue,
+        permissionType: AclPermissionTypes.ALLOW,
+      });
+    const topicRights = [CREATE, DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE];
+    await admin.createAcls({
+      creations: [
+        ...topicRights.map(allow(TOPIC, 'allowed.')),
+        ...topicRights.map(allow(TOPIC, 'millrace.positions')),
+        ...[DESCRIBE, WRITE].map(allow(TRANSACTIONAL_ID, 'millrace/')),
+        ...[DESCRIBE, READ].map(allow(GROUP, 'millrace/')),
+      ],
+    });
+    await admin.close();
+    await using log = await open(restricted);
+    const topic = 'allowed.orders';
+    await log.createTopics([{ name: topic, partitions: 1, cleanup: 'delete' }]);
+    assert.deepEqual(
+      (await log.topics()).map(({ name }) => name),
+      [topic],
+    );
+    const producer = await log.openProducer('restricted');
+    await producer.append([order('a', topic)], 'position');
+    assert.equal(await log.positionOf('restricted'), 'position');
+    const { signal } = new AbortController();
+    for await (const { records } of log.read({ topic, partition: 0, offset: 0 }, signal)) {
+      assert.equal(records.length, 1);
+      break;
+    }
+    for await (const assignment of log.join('restricted', [topic], signal)) {
+      if (assignment.length > 0) break;
+    }
+    const forbidden = { name: 'forbidden', partitions: 1, cleanup: 'delete' } as const;
+    await rejects(log.createTopics([forbidden]), 'log_refuses');
   });
 });
 
-function order(value: string) {
+function order(value: string, topic = 'orders') {
   const record = { key: null, value: Buffer.from(value), timestampMs: 1000, headers: [] };
-  const [block] = blocksOf([{ topic: 'orders', partition: 0, record }]);
+  const [block] = blocksOf([{ topic, partition: 0, record }]);
   assert.ok(block);
   return block;
 }

@@ -90,7 +90,7 @@ export class KafkaEventLog implements EventLog {
     signal: AbortSignal,
   ): AsyncGenerator<Assignment, void, undefined> {
     for (const topic of topics) await this.#cluster.partitionsOf(topic);
-    const member = new GroupMember(this.#cluster, `millrace.${group}`, topics);
+    const member = new GroupMember(this.#cluster, `millrace/${group}`, topics);
     yield* member.assignments(AbortSignal.any([signal, this.#closing.signal]));
   }
 
