@@ -1,5 +1,6 @@
 import { readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import { EmbeddedPostgres } from '../adapters/postgres/embedded.ts';
 import { PostgresSource } from '../adapters/postgres/source.ts';
 import type { ConnectorConfig } from '../capture/connector-config.ts';
@@ -12,6 +13,8 @@ import { connectionOf, openLog } from './compose.ts';
 import { type Config, readConfig } from './config.ts';
 import { DataDirectory, FORMAT_FILE, placesIn } from './data-directory.ts';
 import type { ResetOptions } from './launch.ts';
+import { StatusBoard } from './status-board.ts';
+import { engineOf, openConnector } from './open-connector.ts';
 import { connectorFileOf, loadPipeline, readConnector } from './load-pipeline.ts';
 
 /**
@@ -28,7 +31,7 @@ export async function resetData(
   using held = await DataDirectory.openToRemove(dataDir);
   signal.throwIfAborted();
   // First what may fail: the slot's name is of no use to anybody once the log is gone.
-  if (source !== undefined) await dropFromSource(dataDir, source);
+  if (source !== undefined) await dropFromSource(dataDir, source, signal);
   if (held === undefined) return;
   await EmbeddedPostgres.removeData(placesIn(dataDir).postgres);
   await removeFolder(dataDir);
@@ -52,6 +55,7 @@ async function removeFolder(dir: string): Promise<void> {
 async function dropFromSource(
   dataDir: string,
   { pipelineDir, env }: NonNullable<ResetOptions['source']>,
+  signal: AbortSignal,
 ): Promise<void> {
   const config = readConfig(env, { dataDir });
   // The embedded server goes with its data.
@@ -59,7 +63,11 @@ async function dropFromSource(
   const pipeline = await loadPipeline(pipelineDir);
   const file = connectorFileOf(pipeline, pipelineDir);
   const connector = readConnector(file, env, config.source.server, config.connector.kind);
-  await using server = await PostgresSource.open(connectionOf(connector, config.source));
+  const connection = connectionOf(connector, config.source);
+  if (config.log.kind === 'kafka') await refuseWhileCapturing(config);
+  if (config.connector.kind === 'debezium')
+    await removeFromConnect(config, connector, connection, signal);
+  await using server = await PostgresSource.open(connection);
   await server.dropSlot(connector.slot).catch((error: unknown) => {
     // Gone is what is wanted.
     if (!(error instanceof MillraceError && error.code === 'slot_missing')) throw error;
@@ -70,6 +78,39 @@ async function dropFromSource(
   );
   await server.query(must(statement?.['sql'], 'format() gives text for text'));
   if (config.log.kind === 'kafka') await forgetPosition(config, connector, server);
+}
+
+/** A capture that lives would bring back what is removed. */
+async function refuseWhileCapturing(config: Config): Promise<void> {
+  await using log = await openLog(config, Bell.memory());
+  const statuses = new StatusBoard(log);
+  await statuses.load();
+  const capturing = statuses.workers.filter(({ component }) => component === 'connector');
+  if (capturing.length === 0) return;
+  throw new MillraceError('usage', {
+    expected: 'no capture that runs, or was heard of in the last 15 s',
+    found: capturing.map(({ worker }) => worker).join(', '),
+  });
+}
+
+/** There it runs though no process of ours does, and reads the slot. */
+async function removeFromConnect(
+  config: Config,
+  connector: ConnectorConfig,
+  connection: ConnectionFacts,
+  signal: AbortSignal,
+): Promise<void> {
+  const { DebeziumConnector } = await import('../adapters/connect/connector.ts');
+  await using log = await openLog(config, Bell.memory());
+  await using opened = await openConnector({
+    log,
+    config: connector,
+    connection,
+    partitions: {},
+    adoptSlot: false,
+    engine: engineOf(config),
+  });
+  if (opened.connector instanceof DebeziumConnector) await opened.connector.remove(signal);
 }
 
 /** As before the slot's creation: with a position and no slot, capture would refuse to start. */
