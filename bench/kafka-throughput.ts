@@ -10,12 +10,12 @@ const AT_THE_END = 10;
 
 /**
  * Seconds from the moment in which the server streams the slot until the row that was inserted last
- * can be read, read-committed.
+ * can be read, read-committed. Throws unless the topic then holds a record for each row.
  */
 export async function secondsToDrain(
   engine: Engine,
   slot: string,
-  lastId: number,
+  { rows, lastId }: Readonly<{ rows: number; lastId: number }>,
   { client, log }: Readonly<{ client: PostgresClient; log: EventLog }>,
 ): Promise<number> {
   const running = await engine.start(slot);
@@ -24,7 +24,10 @@ export async function secondsToDrain(
     const startedMs = performance.now();
     const topic = topicOf(slot);
     await lookUntil(`${engine.name} is done`, () => endsWith(log, topic, lastId));
-    return (performance.now() - startedMs) / 1000;
+    const seconds = (performance.now() - startedMs) / 1000;
+    const found = await countOf(log, topic);
+    if (found !== rows) throw new Error(`${topic} holds ${found} records, expected ${rows}`);
+    return seconds;
   } finally {
     await running[Symbol.asyncDispose]();
   }
@@ -36,6 +39,15 @@ async function endsWith(log: EventLog, topic: string, id: number): Promise<boole
   for await (const records of readTo(log, from, end, new AbortController().signal))
     for (const { value } of records) if (idOf(value) === id) return true;
   return false;
+}
+
+async function countOf(log: EventLog, topic: string): Promise<number> {
+  const { start, end } = await log.offsets({ topic, partition: 0 });
+  const from = { topic, partition: 0, offset: start };
+  let count = 0;
+  for await (const records of readTo(log, from, end, new AbortController().signal))
+    count += records.length;
+  return count;
 }
 
 function idOf(value: Uint8Array | null): number {

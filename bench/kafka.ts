@@ -97,12 +97,12 @@ async function drain(bench: Bench, engines: readonly Engine[]): Promise<number[]
   await prepare(bench, slots);
   await insertRows(server, sizes.rows, sizes.perTransaction);
   await using client = await PostgresClient.connect(server);
-  const last = await lastId(client);
+  const backlog = { rows: sizes.rows, lastId: await lastId(client) };
   const rates: number[][] = engines.map(() => []);
   for (const round of rounds)
     for (const [index, engine] of engines.entries()) {
       const slot = slotOf(engine, round);
-      const seconds = await secondsToDrain(engine, slot, last, { client, log });
+      const seconds = await secondsToDrain(engine, slot, backlog, { client, log });
       rates[index]?.push(sizes.rows / seconds);
       await dropSlot(server, slot);
     }
