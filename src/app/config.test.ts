@@ -73,7 +73,7 @@ describe('readConfig', () => {
         'MOCK_DATA_RECORDS_PER_BATCH: found "0", expected a whole number from 1 to 1000000',
         'MOCK_DATA_INTERVAL_SECONDS: found "ten", expected a number from 0.001 to 86400',
         'LOG_LEVEL: found "loud", expected one of trace, debug, info, warn, error, fatal, silent',
-        'MILLRACE_RETENTION: no such variable, expected one of MILLRACE_CONNECT_URL, MILLRACE_DATA_DIR, MILLRACE_LOG_RETENTION_BYTES, MILLRACE_LOG_RETENTION_HOURS',
+        'MILLRACE_RETENTION: no such variable, expected one of MILLRACE_CONNECT_PLACEHOLDERS, MILLRACE_CONNECT_URL, MILLRACE_DATA_DIR, MILLRACE_LOG_RETENTION_BYTES, MILLRACE_LOG_RETENTION_HOURS',
       ],
     );
   });
@@ -128,6 +128,17 @@ describe('readConfig', () => {
     const [problem = ''] = problemsOf({ MILLRACE_CONNECT_URL: 'http://me:secret@localhost:8083' });
     assert.match(problem, /^MILLRACE_CONNECT_URL: .*without user and password$/);
     assert.ok(!problem.includes('secret'));
+  });
+
+  test('the worker of Kafka Connect fills in what it can know, unless told otherwise', () => {
+    const kafka = { KAFKA_BROKER: 'kafka:9092', MILLRACE_CONNECT_URL: 'http://connect:8083' };
+    const connector = { kind: 'debezium', url: 'http://connect:8083', placeholders: 'worker' };
+    const server = { ...kafka, POSTGRES_HOST: 'db' };
+    assert.deepEqual(readConfig(server).connector, connector);
+    const filled = { ...connector, placeholders: 'filled' };
+    const told = { ...server, MILLRACE_CONNECT_PLACEHOLDERS: 'filled' };
+    assert.deepEqual(readConfig(told).connector, filled);
+    assert.deepEqual(readConfig(kafka).connector, filled);
   });
 
   test('never repeats a password in a problem', () => {

@@ -12,6 +12,19 @@ const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as
 const SASL_MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 
+const PLACEHOLDERS = ['worker', 'filled'] as const;
+
+/** Debezium, by Kafka Connect's REST API at this address. */
+export type DebeziumEngine = Readonly<{
+  kind: 'debezium';
+  url: string;
+  /**
+   * Who fills in what connector.json takes from the environment: the worker of Connect, from its
+   * own, so that Connect stores no password; or we do.
+   */
+  placeholders: (typeof PLACEHOLDERS)[number];
+}>;
+
 /** All that the environment decides, checked. A part is given what concerns it, never the whole. */
 export type Config = Readonly<{
   dataDir: string;
@@ -20,8 +33,7 @@ export type Config = Readonly<{
     | Readonly<{ kind: 'server'; server: ConnectionFacts }>;
   log: Readonly<{ kind: 'embedded' }> | (Readonly<{ kind: 'kafka' }> & KafkaAddress);
   store: Readonly<{ kind: 'embedded' }> | (Readonly<{ kind: 'redis' }> & RedisAddress);
-  /** Debezium: by Kafka Connect's REST API at this address. */
-  connector: Readonly<{ kind: 'native' }> | Readonly<{ kind: 'debezium'; url: string }>;
+  connector: Readonly<{ kind: 'native' }> | DebeziumEngine;
   retention: Readonly<{ ms: number; bytes: number }>;
   generator: Readonly<{ recordsPerBatch: number; intervalMs: number }>;
   stream: Readonly<{ bufferRecords: number }>;
@@ -39,12 +51,13 @@ export function readConfig(
   const read = new VariableReader(environment);
   // Read even where it is overridden: a variable that nobody read counts as unknown.
   const dataDir = read.text('MILLRACE_DATA_DIR');
+  const source = readSource(read);
   const config: Config = {
     dataDir: resolve(overrides.dataDir ?? dataDir ?? '.millrace'),
-    source: readSource(read),
+    source,
     log: readLog(read),
     store: readStore(read),
-    connector: readConnectorEngine(read),
+    connector: readConnectorEngine(read, source),
     retention: {
       ms: read.number('MILLRACE_LOG_RETENTION_HOURS', 168, { min: 0.01, max: 876_000 }) * 3_600_000,
       bytes: read.integer('MILLRACE_LOG_RETENTION_BYTES', 2 * 1024 ** 3, { min: 1024 ** 2 }),
@@ -135,12 +148,14 @@ function readStore(read: VariableReader): Config['store'] {
   };
 }
 
-function readConnectorEngine(read: VariableReader): Config['connector'] {
+function readConnectorEngine(read: VariableReader, source: Config['source']): Config['connector'] {
   const url = read.text('MILLRACE_CONNECT_URL');
+  const chosen = read.oneOf('MILLRACE_CONNECT_PLACEHOLDERS', PLACEHOLDERS, 'worker');
   if (url === undefined) return { kind: 'native' };
   if (/@/.test(url))
     read.refuse('MILLRACE_CONNECT_URL', '…@…', 'an address without user and password');
   else if (!/^https?:$/.test(URL.parse(url)?.protocol ?? ''))
     read.refuse('MILLRACE_CONNECT_URL', url, 'an address such as http://localhost:8083');
-  return { kind: 'debezium', url };
+  // Nobody but us knows the address and the password of the embedded server.
+  return { kind: 'debezium', url, placeholders: source.kind === 'embedded' ? 'filled' : chosen };
 }

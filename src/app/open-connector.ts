@@ -8,7 +8,7 @@ import { systemClock } from '../lib/clock.ts';
 import type { Connector } from '../ports/connector.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { partitionsOf } from './compose.ts';
-import type { Config } from './config.ts';
+import type { Config, DebeziumEngine } from './config.ts';
 import { CAPTURE_SCHEMAS } from './topics.ts';
 import { VERSION } from './version.ts';
 
@@ -23,8 +23,8 @@ export type ConnectorPlace = Readonly<{
 
 export type ConnectorEngine =
   | Readonly<{ kind: 'native' }>
-  /** Kafka Connect's address, and the Kafka that it writes to. */
-  | Readonly<{ kind: 'debezium'; url: string; kafka: KafkaAddress }>;
+  /** With the Kafka that Connect writes to. */
+  | (DebeziumEngine & Readonly<{ kafka: KafkaAddress }>);
 
 /** A connector with what it holds open. */
 export type OpenedConnector = AsyncDisposable & Readonly<{ connector: Connector }>;
@@ -64,14 +64,14 @@ function nativeConnector(
 async function debeziumConnector(
   { log, config, partitions, adoptSlot }: ConnectorPlace,
   source: PostgresSource,
-  { url, kafka }: Extract<ConnectorEngine, { kind: 'debezium' }>,
+  { url, kafka, placeholders }: Extract<ConnectorEngine, { kind: 'debezium' }>,
 ): Promise<Connector> {
   const { DebeziumConnector } = await import('../adapters/connect/connector.ts');
-  const { name, options, topicPrefix, slot, publication } = config;
+  const { name, topicPrefix, slot, publication } = config;
   return new DebeziumConnector({
     url,
     name,
-    options,
+    options: placeholders === 'worker' ? config.unfilled : config.options,
     topicPrefix,
     slot,
     publication,

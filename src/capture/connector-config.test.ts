@@ -91,10 +91,11 @@ test('of options for Debezium, Kafka Connect is the judge', () => {
   const over = { 'decimal.handling.mode': 'precise', 'slot.nmae': 'x' };
   const file = { name: 'n', config: config(over) };
   const env = { POSTGRES_HOST: 'h', POSTGRES_PASSWORD: 'secret' };
-  const { options, slot } = readConnectorConfig(file, env, 'debezium');
+  const { options, unfilled, slot } = readConnectorConfig(file, env, 'debezium');
   assert.equal(options['decimal.handling.mode'], 'precise');
   assert.equal(options['slot.nmae'], 'x');
   assert.equal(options['database.password'], 'secret');
+  assert.equal(unfilled['database.password'], '${env:POSTGRES_PASSWORD}');
   assert.equal(slot, 'debezium');
   assert.throws(() => readConnectorConfig({ name: 'n', config: {} }, {}, 'debezium'), {
     code: 'connector_config_invalid',

@@ -37,8 +37,9 @@ export type ConnectorConfig = Readonly<{
   chunkRows: number;
   /** Undefined: none. */
   heartbeat: HeartbeatConfig | undefined;
-  /** All of the file's options, filled in: what Kafka Connect is given. Holds the password. */
+  /** All of the file's options, for Kafka Connect: filled in, so with the password, and as they stand in the file. */
   options: Readonly<Record<string, string>>;
+  unfilled: Readonly<Record<string, string>>;
 }>;
 
 /** Who runs the connector: what one can't do may be what the other can. */
@@ -59,6 +60,7 @@ export function readConnectorConfig(
   const problems: string[] = [];
   const { name, raw } = unwrap(json, problems);
   const options = new Map<string, string>();
+  const unfilled: Record<string, string> = {};
   for (const [option, value] of Object.entries(raw)) {
     if (!['string', 'number', 'boolean'].includes(typeof value)) {
       problems.push(`${option}: expected a string, found ${JSON.stringify(value)}`);
@@ -70,12 +72,13 @@ export function readConnectorConfig(
       return found ?? '';
     });
     options.set(option, filled);
+    unfilled[option] = String(value);
     const problem = engine === 'native' ? optionProblem(option, filled) : undefined;
     if (problem !== undefined) problems.push(problem);
   }
   for (const required of engine === 'native' ? REQUIRED_OPTIONS : CONNECTING_OPTIONS)
     if (!options.has(required)) problems.push(missing(required));
-  const config = build(name, options, problems);
+  const config = { ...build(name, options, problems), unfilled };
   if (problems.length > 0)
     throw new MillraceError('connector_config_invalid', {
       problems: `\n- ${problems.join('\n- ')}\n`,
@@ -87,7 +90,7 @@ function build(
   name: string,
   options: ReadonlyMap<string, string>,
   problems: string[],
-): ConnectorConfig {
+): Omit<ConnectorConfig, 'unfilled'> {
   const text = (option: string, otherwise: string) => options.get(option) ?? otherwise;
   const whole = (option: string, otherwise: number, min: number, max: number) => {
     const value = Number(text(option, String(otherwise)));

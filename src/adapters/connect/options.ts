@@ -130,12 +130,16 @@ function sourceProblem(problem: string): 'source_login_failed' | 'source_unreach
     : undefined;
 }
 
-/** The worker fills them in, or leaves in silence what it does not know. */
+/** The worker fills them in, and leaves what it does not know as it is, in silence. */
 function placeholders(options: Options): Record<string, string> {
   const found = Object.entries(options).flatMap(([option, value]) =>
     /\$\{[^}]*\}/.test(value) ? [`${option}=${value}`] : [],
   );
-  return found.length === 0 ? {} : { filledInByTheWorker: found.join(', ') };
+  if (found.length === 0) return {};
+  const remedy = 'or set MILLRACE_CONNECT_PLACEHOLDERS=filled';
+  return {
+    leftToTheWorker: `${found.join(', ')}: give these to the worker's environment, ${remedy}`,
+  };
 }
 
 /** Replaces the secrets of a configuration by dots in what others say. */
