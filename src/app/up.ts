@@ -29,6 +29,7 @@ import { addressOf } from './source-address.ts';
 import { refuseUnready } from './source-check.ts';
 import { StatusBoard } from './status-board.ts';
 import { StatusPublisher } from './status-publisher.ts';
+import { newWorkerId } from './worker-id.ts';
 import { partStateOf, type WorkerTask } from './worker-messages.ts';
 
 const TICK_MS = 1000;
@@ -114,6 +115,8 @@ async function up(
     housekeeping(log, store),
     ticker(statuses, rates, failures, onEvent),
   ]);
+  // In Kafka, others may run the same parts.
+  const worker = config.log.kind === 'kafka' ? newWorkerId() : undefined;
   const task: Omit<WorkerTask, 'role' | 'gate'> = {
     pipelineDir: options.pipelineDir,
     places: config,
@@ -124,6 +127,7 @@ async function up(
     source: config.source,
     adoptSlot: options.adoptSlot,
     engine: engineOf(config),
+    worker,
   };
   for (const role of ['stream', 'capture'] as const) {
     onEvent({ kind: 'starting', part: role });
@@ -142,7 +146,7 @@ async function up(
         await generator.run(stop);
       },
     };
-    background([afterCopy], [new StatusPublisher('generator', log, [generator])]);
+    background([afterCopy], [new StatusPublisher('generator', log, [generator], worker)]);
   }
   const source = addressOf(connection, embedded === undefined ? 'server' : 'embedded');
   const context = {
@@ -159,7 +163,7 @@ async function up(
       engine: config.connector.kind,
       source,
       openSource: () => PostgresSource.open(connection),
-      commands: new CommandSender(log, Date.now),
+      commands: new CommandSender(log, Date.now, worker && `operator ${worker}`),
       rates: () => ratesNow(statuses, rates),
       failures: () => failures.list(),
       waitingFor: (part: string) => failures.waitingFor(part),

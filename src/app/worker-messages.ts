@@ -22,6 +22,8 @@ export type WorkerTask = Readonly<{
   source: Config['source'];
   adoptSlot: boolean;
   engine: ConnectorEngine;
+  /** Id of the process, where others may run the same parts. */
+  worker: string | undefined;
 }>;
 
 /** What it tells; it is told only to stop, by any message. */

@@ -44,7 +44,7 @@ async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
         onChange: () => publisher.changed(),
       },
     );
-    const publisher = new StatusPublisher(task.role, log, parts);
+    const publisher = new StatusPublisher(task.role, log, parts, task.worker);
     await runParts(parts, [publisher], onState, signal);
   } else {
     await using connector = new ConnectorPart({
@@ -56,7 +56,7 @@ async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
       engine: task.engine,
       onChange: () => publisher.changed(),
     });
-    const publisher = new StatusPublisher(task.role, log, [connector]);
+    const publisher = new StatusPublisher(task.role, log, [connector], task.worker);
     await runParts([connector, connector.commands], [publisher], onState, signal);
   }
 }
