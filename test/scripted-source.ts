@@ -37,6 +37,7 @@ export const TABLE: Table = {
     { name: 'v', typeOid: 25, typeModifier: -1, typeName: 'text', isGenerated: false },
   ],
   primaryKey: ['id'],
+  uniqueKey: [],
   identityColumns: [],
   replicaIdentity: 'full',
   estimatedRows: -1,

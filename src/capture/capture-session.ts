@@ -66,7 +66,12 @@ export class CaptureSession {
     this.#parts = parts;
     const { config, server, source, log, schemasTopic, partitionsOf } = parts;
     const batch = new RecordBatch(parts.headers);
-    const names = { prefix: config.topicPrefix, database: server.database, version: parts.version };
+    const names = {
+      prefix: config.topicPrefix,
+      database: server.database,
+      version: parts.version,
+      streamed: config.streamedMark,
+    };
     const { tombstones, skippedOperations: skipped } = config;
     const encoder = new ChangeEncoder({ names, tombstones, skipped, partitionsOf }, batch);
     encoder.clock.set(parts.clock());

@@ -204,8 +204,7 @@ export class ChangeEncoder {
     const old = this.#old;
     old.readWal(bytes, start + 6);
     encoder.write('d', old, undefined, undefined, room, origin, lsn, this.clock);
-    if (this.#options.tombstones && encoder.relation.keyColumns.length > 0)
-      encoder.writeTombstone(old, this.clock);
+    if (this.#options.tombstones) encoder.writeTombstone(old, this.clock);
     this.#wrote(encoder, old, undefined, origin);
   }
 

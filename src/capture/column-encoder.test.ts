@@ -18,11 +18,11 @@ const OID = {
   numeric: 1700,
 } as const;
 
-const encoded = (type: keyof typeof OID, text: string): string => {
+const encoded = (type: keyof typeof OID, text: string, typeModifier = -1): string => {
   const source = Buffer.from(`..${text}..`);
   const end = source.length - 2;
   const out = Buffer.alloc(6 * text.length * 4 + 64);
-  const length = writeColumn(kindOf(OID[type]), source, 2, end, out, 0);
+  const length = writeColumn(kindOf(OID[type], typeModifier), source, 2, end, out, 0);
   return out.toString('utf8', 0, length);
 };
 
@@ -41,7 +41,7 @@ test('no text takes more than is reserved for it, nor does a long one reserve mu
     fc.property(text, fc.constantFrom(1, 20_000), (parts, times) => {
       const source = Buffer.from(parts.join('').repeat(parts.length > 20 ? 1 : times));
       const out = Buffer.alloc(6 * source.length + 2);
-      const length = writeColumn(kindOf(OID.text), source, 0, source.length, out, 0) - 2;
+      const length = writeColumn(kindOf(OID.text, -1), source, 0, source.length, out, 0) - 2;
       const reserved = jsonBytesOf(source, 0, source.length);
       assert.ok(length <= reserved, `${length} > ${reserved}`);
       if (source.length > 20_000) assert.equal(reserved, length);
@@ -79,7 +79,10 @@ test('values look as Debezium writes them with decimals as strings and times as 
     ['date', 'infinity', '+292278994-08-17Z'],
     ['timestamptz', '2016-11-04 11:51:30.123456+00', '2016-11-04T11:51:30.123456Z'],
     ['timestamptz', '2016-11-04 11:51:30.1+00', '2016-11-04T11:51:30.100000Z'],
-    ['timestamptz', '2016-11-04 11:51:31+00', '2016-11-04T11:51:31Z'],
+    ['timestamptz', '2016-11-04 11:51:31+00', '2016-11-04T11:51:31.000000Z'],
+    ['timestamptz', '2016-11-04 11:51:31+00', '2016-11-04T11:51:31Z', 0],
+    ['timestamptz', '2016-11-04 11:51:31.12+00', '2016-11-04T11:51:31.120Z', 3],
+    ['timestamptz', '0044-03-15 12:00:00+00 BC', '-0043-03-15T12:00:00.000000Z'],
     ['timestamptz', 'infinity', 'infinity'],
     ['date', '0001-01-01', '0001-01-01Z'],
     ['date', '4713-01-01 BC', '-4712-01-01Z'],
@@ -88,12 +91,13 @@ test('values look as Debezium writes them with decimals as strings and times as 
     ['timetz', '13:51:30.123789+02', '11:51:30.123789Z'],
     ['timetz', '00:00:00-15:59', '15:59:00Z'],
   ] as const;
-  for (const [type, text, value] of cases) assert.deepEqual(JSON.parse(encoded(type, text)), value);
+  for (const [type, text, value, typeModifier] of cases)
+    assert.deepEqual(JSON.parse(encoded(type, text, typeModifier)), value);
 });
 
 test('types that are not known are written as their text', () => {
   const source = Buffer.from('{1,2}');
   const out = Buffer.alloc(64);
-  const length = writeColumn(kindOf(999_999), source, 0, source.length, out, 0);
+  const length = writeColumn(kindOf(999_999, -1), source, 0, source.length, out, 0);
   assert.equal(out.toString('utf8', 0, length), '"{1,2}"');
 });

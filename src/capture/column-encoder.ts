@@ -14,7 +14,13 @@ const COLUMN_KINDS = [
   'boolean',
   'numeric',
   'timestamp',
-  'timestamptz',
+  'timestamptz0',
+  'timestamptz1',
+  'timestamptz2',
+  'timestamptz3',
+  'timestamptz4',
+  'timestamptz5',
+  'timestamptz6',
   'date',
   'time',
   'timetz',
@@ -42,13 +48,27 @@ const KIND_OF_OID = new Map<number, ColumnKind>([
   [1082, KIND.date],
   [1083, KIND.time],
   [1114, KIND.timestamp],
-  [1184, KIND.timestamptz],
+  [1184, KIND.timestamptz6],
   [1266, KIND.timetz],
   [1700, KIND.numeric],
 ]);
 
-export function kindOf(typeOid: number): ColumnKind {
-  return KIND_OF_OID.get(typeOid) ?? KIND.text;
+const TIMESTAMPTZ = 1184;
+/** By the digits of their fraction, which Debezium writes all. */
+const TIMESTAMPTZ_KINDS = [
+  KIND.timestamptz0,
+  KIND.timestamptz1,
+  KIND.timestamptz2,
+  KIND.timestamptz3,
+  KIND.timestamptz4,
+  KIND.timestamptz5,
+  KIND.timestamptz6,
+] as const;
+
+/** `typeModifier` as in pg_attribute.atttypmod; -1 without. */
+export function kindOf(typeOid: number, typeModifier: number): ColumnKind {
+  const digits = typeOid === TIMESTAMPTZ ? TIMESTAMPTZ_KINDS[typeModifier] : undefined;
+  return digits ?? KIND_OF_OID.get(typeOid) ?? KIND.text;
 }
 
 /** Below this it costs less to reserve too much than to look at each byte. */
@@ -204,7 +224,9 @@ function writeString(text: string, out: Buffer, at: number): number {
 
 /** The kinds that are rare enough to pass through strings. */
 const SLOW: Readonly<Record<number, (text: string) => string>> = {
-  [KIND.timestamptz]: isoTimestamptz,
+  ...Object.fromEntries(
+    TIMESTAMPTZ_KINDS.map((kind, digits) => [kind, (text: string) => isoTimestamptz(text, digits)]),
+  ),
   [KIND.date]: (text) => `${isoDate(text)}Z`,
   [KIND.time]: (text) => `${text === '24:00:00' ? '00:00:00' : text}Z`,
   [KIND.timetz]: isoTimetz,
@@ -237,14 +259,14 @@ function isoDate(text: string): string {
   return `${year.length > 4 ? '+' : ''}${year}${rest}`;
 }
 
-/** With the session's time zone at UTC the text ends in +00; fractions are padded to microseconds. */
-function isoTimestamptz(text: string): string {
+/** With the session's time zone at UTC the text ends in +00; fractions are padded. */
+function isoTimestamptz(text: string, digits: number): string {
   if (text.endsWith('infinity')) return text;
   const isBc = text.endsWith(' BC');
   const plain = text.replace(/ BC$/, '').replace(/\+00$/, '');
   const [date = '', time = ''] = plain.split(' ');
-  const [seconds, fraction] = time.split('.');
-  const padded = fraction === undefined ? '' : `.${fraction.padEnd(6, '0')}`;
+  const [seconds, fraction = ''] = time.split('.');
+  const padded = digits === 0 ? '' : `.${fraction.padEnd(digits, '0')}`;
   return `${isoDate(isBc ? `${date} BC` : date)}T${seconds}${padded}Z`;
 }
 

@@ -35,6 +35,8 @@ export type ConnectorConfig = Readonly<{
   contextHeaders: boolean;
   placeholder: string;
   chunkRows: number;
+  /** `source.snapshot` of what is streamed: "false" is that field's default, and a converter may leave defaults out. */
+  streamedMark: 'false' | null;
   /** Undefined: none. */
   heartbeat: HeartbeatConfig | undefined;
   /** All of the file's options, for Kafka Connect: filled in, so with the password, and as they stand in the file. */
@@ -152,6 +154,8 @@ function build(
     contextHeaders: text('extended.headers.enabled', 'true') === 'true',
     placeholder: text('unavailable.value.placeholder', '__debezium_unavailable_value'),
     chunkRows: whole('incremental.snapshot.chunk.size', 2048, 1, 1_000_000),
+    streamedMark:
+      options.get('value.converter.replace.null.with.default') === 'false' ? null : 'false',
     heartbeat:
       heartbeatEveryMs === 0
         ? undefined

@@ -25,7 +25,13 @@ export type Origin = Readonly<{
   snapshot: string;
 }>;
 
-export type EnvelopeNames = Readonly<{ prefix: string; database: string; version: string }>;
+export type EnvelopeNames = Readonly<{
+  prefix: string;
+  database: string;
+  version: string;
+  /** `source.snapshot` of what is streamed. */
+  streamed: 'false' | null;
+}>;
 
 const OP = { c: 0x63, u: 0x75, d: 0x64, r: 0x72, t: 0x74 } as const;
 export type RowOperation = keyof typeof OP;
@@ -106,15 +112,16 @@ export class EnvelopeEncoder {
     writer.endRecord();
   }
 
-  /** Writes a tombstone for the row's key. */
+  /** Writes a tombstone for the row's key; without a key too, as Debezium does. */
   writeTombstone(row: Tuple, clock: BatchClock, headers?: readonly Header[]): void {
-    const keyLength = this.#writeKey(row, undefined);
+    const keyed = this.relation.keyColumns.length > 0;
+    const keyLength = keyed ? this.#writeKey(row, undefined) : 0;
     const writer = this.#writerFor(keyLength);
     writer.reserve(keyLength + 64);
     writer.beginRecord(headers === undefined ? 0 : writer.headerSet(headers), clock.ms);
     this.#key.copy(writer.bytes, writer.cursor, 0, keyLength);
     writer.cursor += keyLength;
-    writer.endKey();
+    if (keyed) writer.endKey();
     writer.endRecord();
   }
 
@@ -160,13 +167,14 @@ export class EnvelopeEncoder {
 
   #setOrigin(origin: Origin): void {
     this.#origin = origin;
-    const { prefix, database, version } = this.#names;
+    const { prefix, database, version, streamed } = this.#names;
     const { schema, name } = this.relation.shape;
     const us = origin.timeUs;
+    const snapshot = origin.snapshot === 'false' ? streamed : origin.snapshot;
     const previous = origin.previousCommit === null ? 'null' : `\\"${origin.previousCommit}\\"`;
     this.#headLength = this.#head.write(
       `,"source":{"version":${JSON.stringify(version)},"connector":"postgresql","name":${JSON.stringify(prefix)}` +
-        `,"ts_ms":${Math.floor(us / 1000)},"snapshot":"${origin.snapshot}","db":${JSON.stringify(database)}` +
+        `,"ts_ms":${Math.floor(us / 1000)},"snapshot":${JSON.stringify(snapshot)},"db":${JSON.stringify(database)}` +
         `,"sequence":"[${previous},`,
     );
     this.#middleLength = this.#middle.write(

@@ -9,7 +9,10 @@ import type { RelationRegistry } from './relation-registry.ts';
 
 const NEWLINE = 0x0a;
 
-/** Debezium's marks: a row is `last` only when no row of any table follows. */
+/**
+ * Debezium's marks: a row is `last` only when no row of any table follows, and `first` in the first table
+ * alone, which then goes before `last_in_data_collection`.
+ */
 const MARKS = [
   'first',
   'first_in_data_collection',
@@ -25,8 +28,16 @@ type HeldRow = Readonly<{
   encoder: EnvelopeEncoder;
   table: Table;
   bytes: Buffer;
-  isFirstOfTable: boolean;
+  /** Its mark if another row of its table follows. */
+  mark: Mark;
 }>;
+
+/** The mark of a row by what follows it. */
+const RELEASED = {
+  row: (mark: Mark): Mark => mark,
+  table: (mark: Mark): Mark => (mark === 'first' ? mark : 'last_in_data_collection'),
+  nothing: (): Mark => 'last',
+} as const;
 
 /**
  * Copies tables in the snapshot that a new slot exported, in key order, so that a copy that was
@@ -42,7 +53,6 @@ export class FirstCopy {
   readonly #origins: Readonly<Record<Mark, Origin>>;
   readonly #lsn: number;
   #held: HeldRow | undefined;
-  #isFirst = true;
   #postponed: readonly CopyTask[] = [];
 
   constructor(parts: {
@@ -82,8 +92,9 @@ export class FirstCopy {
     for (const [index, task] of tasks.entries()) {
       const table = await snapshot.table(task.oid);
       if (table === undefined) continue;
+      const left = [task, ...tasks.slice(index + 1)] as const;
       try {
-        await this.#copyTable(snapshot, table, [task, ...tasks.slice(index + 1)], signal);
+        await this.#copyTable(snapshot, table, left, index === 0, signal);
       } catch (error) {
         if (!(error instanceof MillraceError && error.code === 'table_changed')) throw error;
         this.#postponed = [...this.#postponed, task];
@@ -91,7 +102,7 @@ export class FirstCopy {
     }
     signal.throwIfAborted(); // a copy that was cut short must not look like one that ended
     this.#encoder.clock.set(this.#clock());
-    this.#release('last');
+    this.#release('nothing');
     this.#left([]);
   }
 
@@ -103,6 +114,7 @@ export class FirstCopy {
     snapshot: Snapshot,
     table: Table,
     left: readonly [CopyTask, ...CopyTask[]],
+    isFirstTable: boolean,
     signal: AbortSignal,
   ): Promise<void> {
     const { relation, topic } = await this.#relations.ofCopy(table);
@@ -110,33 +122,27 @@ export class FirstCopy {
     const columns = relation.shape.columns.map(({ name }) => name);
     const rows: CopyStream = snapshot.copy({ table, columns, orderBy: relation.keyNames }, signal);
     const [task, ...others] = left;
-    let isFirstOfTable = true;
+    let mark: Mark = isFirstTable ? 'first' : 'first_in_data_collection';
     let hasEncoded = false;
     for await (const chunk of rows) {
       this.#encoder.clock.set(this.#clock());
       const lastRow = chunk.subarray(0, -1).lastIndexOf(NEWLINE) + 1;
       if (this.#held !== undefined) {
         const isOfThis = this.#held.table === table;
-        this.#release(isOfThis ? 'true' : 'last_in_data_collection');
+        this.#release(isOfThis ? 'row' : 'table');
         hasEncoded ||= isOfThis;
       }
       let at = 0;
       let encoded = 0;
       while (at < lastRow) {
-        at = this.#encoder.copiedRow(encoder, chunk, at, this.#originOf(isFirstOfTable), this.#lsn);
-        isFirstOfTable = false;
+        at = this.#encoder.copiedRow(encoder, chunk, at, this.#origins[mark], this.#lsn);
+        mark = 'true';
         encoded += 1;
       }
       this.#progress.rows(task, encoded);
       hasEncoded ||= encoded > 0;
-      this.#held = {
-        task,
-        encoder,
-        table,
-        bytes: Buffer.from(chunk.subarray(lastRow)),
-        isFirstOfTable,
-      };
-      isFirstOfTable = false;
+      this.#held = { task, encoder, table, bytes: Buffer.from(chunk.subarray(lastRow)), mark };
+      mark = 'true';
       const after = hasEncoded ? this.#encoder.lastPlace(relation) : undefined;
       this.#left([after === undefined ? task : { ...task, after }, ...others]);
       this.#appender.kick();
@@ -145,20 +151,11 @@ export class FirstCopy {
     signal.throwIfAborted();
   }
 
-  #originOf(isFirstOfTable: boolean): Origin {
-    if (this.#isFirst) {
-      this.#isFirst = false;
-      return this.#origins.first;
-    }
-    return isFirstOfTable ? this.#origins.first_in_data_collection : this.#origins.true;
-  }
-
-  #release(mark: Mark): void {
+  #release(follows: keyof typeof RELEASED): void {
     const held = this.#held;
     if (held === undefined) return;
     this.#held = undefined;
-    const origin = mark === 'true' ? this.#originOf(held.isFirstOfTable) : this.#origins[mark];
-    this.#isFirst = false;
+    const origin = this.#origins[RELEASED[follows](held.mark)];
     this.#encoder.copiedRow(held.encoder, held.bytes, 0, origin, this.#lsn);
     this.#progress.rows(held.task, 1);
   }

@@ -138,7 +138,7 @@ export class NativeConnector implements Connector {
         server,
         headers: config.contextHeaders ? contextHeaders(config.topicPrefix, this.#runId) : [],
         report: this.#report,
-        tables: () => this.#tables(),
+        tables: () => this.#copied(),
         orders: this.#orders,
         tablesOf: (topics) => this.#tablesOf(topics),
         onState: (state) => {
@@ -178,7 +178,9 @@ export class NativeConnector implements Connector {
   /** Throws `topic_not_captured` where a topic is not that of a table whose changes come. */
   async #tablesOf(topics: readonly string[]): Promise<readonly Table[]> {
     const { name, topicPrefix } = this.#parts.config;
-    const tables = (await this.#tables()).filter(({ oid }) => this.#published?.has(oid) ?? true);
+    const tables = (await this.#copied()).filter(
+      ({ oid, kind }) => kind === 'partitioned' || (this.#published?.has(oid) ?? true),
+    );
     const found = tables.filter((table) =>
       topics.includes(topicName(topicPrefix, table.schema, table.name)),
     );
@@ -188,12 +190,18 @@ export class NativeConnector implements Connector {
     throw new MillraceError('topic_not_captured', { connector: name, topics: unknown.join(', ') });
   }
 
-  /** Tables to capture: of partitioned ones the leaves, as their rows come under their names. */
-  async #tables(): Promise<readonly Table[]> {
+  /** Tables to copy: as in Debezium, the rows of a partitioned one also come under its own name. */
+  async #copied(): Promise<readonly Table[]> {
     const { source, config } = this.#parts;
-    const tables = (await source.tables()).filter(
-      ({ schema, name, kind }) => kind === 'table' && config.tables.matches(schema, name),
+    return (await source.tables()).filter(({ schema, name }) =>
+      config.tables.matches(schema, name),
     );
+  }
+
+  /** Tables to capture: of partitioned ones the leaves, as their changes come under their names. */
+  async #tables(): Promise<readonly Table[]> {
+    const { config } = this.#parts;
+    const tables = (await this.#copied()).filter(({ kind }) => kind === 'table');
     if (tables.length > 0 || config.publicationMode === 'all_tables') return tables;
     throw new MillraceError('source_not_ready', {
       expected: 'at least one table that table.include.list names',

@@ -74,9 +74,10 @@ export class RelationRegistry {
       identity: IDENTITY_LETTERS[table.replicaIdentity],
       columns: table.columns
         .filter((column) => !column.isGenerated)
-        .map(({ name, typeOid }) => ({
+        .map(({ name, typeOid, typeModifier }) => ({
           name,
           typeOid,
+          typeModifier,
           isIdentity: table.identityColumns.includes(name),
         })),
     };

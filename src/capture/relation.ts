@@ -2,7 +2,13 @@ import { must } from '../lib/must.ts';
 import { RowEncoder } from './row-encoder.ts';
 
 /** A column as a relation message, or the catalogue at the time of a copy, describes it. */
-export type RelationColumn = Readonly<{ name: string; typeOid: number; isIdentity: boolean }>;
+export type RelationColumn = Readonly<{
+  name: string;
+  typeOid: number;
+  /** Such as the digits of a timestamp's fraction; -1 without. */
+  typeModifier: number;
+  isIdentity: boolean;
+}>;
 
 /** A table's shape at a point of the WAL. */
 export type RelationShape = Readonly<{
@@ -63,8 +69,9 @@ export function readRelation(bytes: Buffer, start: number): RelationShape {
     at += 1;
     const column = text();
     const typeOid = bytes.readUInt32BE(at);
+    const typeModifier = bytes.readInt32BE(at + 4);
     at += 8;
-    return { name: column, typeOid, isIdentity: flags === 1 };
+    return { name: column, typeOid, typeModifier, isIdentity: flags === 1 };
   });
   return {
     oid,
@@ -78,6 +85,8 @@ export function readRelation(bytes: Buffer, start: number): RelationShape {
 /** What the catalogue tells of a table, as far as its key depends on it. */
 export type CataloguedKey = Readonly<{
   primaryKey: readonly string[];
+  uniqueKey: readonly string[];
+  identityColumns: readonly string[];
   columns: readonly Readonly<{ name: string; isGenerated: boolean }>[];
 }>;
 
@@ -86,7 +95,8 @@ export type CataloguedKey = Readonly<{
  *
  * The relation message tells them, but not their order, and under REPLICA IDENTITY FULL or NOTHING
  * not at all: then the primary key is asked of the catalogue. Today's catalogue may no longer fit
- * what the WAL says: then what was remembered of the table counts.
+ * what the WAL says: then what was remembered of the table counts. Without a primary key it is, as in
+ * Debezium, a unique index.
  */
 export function keyNamesOf(
   shape: RelationShape,
@@ -94,13 +104,23 @@ export function keyNamesOf(
   remembered: readonly string[] | undefined,
 ): readonly string[] {
   const flagged = shape.columns.filter((column) => column.isIdentity).map(({ name }) => name);
-  const known = [today?.primaryKey, remembered].filter((key) => key !== undefined);
+  const known = [today && catalogued(today), remembered].filter((key) => key !== undefined);
+  const names = shape.columns.map(({ name }) => name);
+  if (shape.identity === 'd' && flagged.length === 0)
+    return [today?.uniqueKey ?? []].find((key) => isWithin(key, names)) ?? [];
   if (shape.identity === 'd') return known.find((key) => sameSet(key, flagged)) ?? flagged;
   if (shape.identity === 'i')
-    return known.find((key) => key.length > 0 && isWithin(key, flagged)) ?? flagged;
-  const names = shape.columns.map(({ name }) => name);
+    return (
+      [...known, today?.identityColumns ?? []].find(
+        (key) => key.length > 0 && isWithin(key, flagged),
+      ) ?? flagged
+    );
   const isOfToday = today !== undefined && isShapeOf(today, names);
   return (isOfToday ? known : known.toReversed()).find((key) => isWithin(key, names)) ?? [];
+}
+
+function catalogued({ primaryKey, uniqueKey }: CataloguedKey): readonly string[] {
+  return primaryKey.length > 0 ? primaryKey : uniqueKey;
 }
 
 /** A publication may leave generated columns out. */

@@ -6,7 +6,7 @@ const OPEN = 0x7b;
 const CLOSE = 0x7d;
 
 /** What a row encoder knows of a column. */
-export type EncodedColumn = Readonly<{ name: string; typeOid: number }>;
+export type EncodedColumn = Readonly<{ name: string; typeOid: number; typeModifier: number }>;
 
 /**
  * Writes rows of one table as JSON objects. HOT PATH: compiled once a relation, so that a row costs
@@ -27,7 +27,10 @@ export class RowEncoder {
     only: readonly number[] = columns.map((_, index) => index),
   ) {
     this.#columns = only;
-    this.#kinds = only.map((index) => kindOf(columnAt(columns, index).typeOid));
+    this.#kinds = only.map((index) => {
+      const { typeOid, typeModifier } = columnAt(columns, index);
+      return kindOf(typeOid, typeModifier);
+    });
     this.#prefixes = only.map((index, nth) =>
       Buffer.from(`${nth === 0 ? '' : ','}${JSON.stringify(columnAt(columns, index).name)}:`),
     );

@@ -12,6 +12,11 @@ export type Table = Readonly<{
   columns: readonly (Column & { typeName: string; isGenerated: boolean })[];
   /** Names of the primary key's columns, in key order; empty without one. */
   primaryKey: readonly string[];
+  /**
+   * Without a primary key, the columns of the first unique index, by name, that tells all rows apart
+   * (no nulls, no expressions, no condition), in its order; empty without one.
+   */
+  uniqueKey: readonly string[];
   replicaIdentity: ReplicaIdentity;
   /**
    * Names of the columns that the WAL marks as identifying a row: of the primary key, or of the

@@ -94,6 +94,26 @@ export function changeSourceContract(name: string, prepare: () => Promise<Source
         assert.deepEqual(await source.table(table.oid), table);
       });
 
+      test('tells the unique index that stands in for a primary key', async () => {
+        const keyOf = async (statement: string) => {
+          await session.query(statement);
+          return (await findTable(source, 'unkeyed'))?.uniqueKey;
+        };
+        await session.query(
+          'CREATE TABLE unkeyed (a integer NOT NULL, b text NOT NULL, c integer)',
+        );
+        assert.deepEqual(await keyOf('CREATE UNIQUE INDEX i1 ON unkeyed (c)'), []);
+        assert.deepEqual(await keyOf('CREATE UNIQUE INDEX i2 ON unkeyed (lower(b))'), []);
+        assert.deepEqual(await keyOf('CREATE UNIQUE INDEX i3 ON unkeyed (a) WHERE c > 0'), []);
+        assert.deepEqual(await keyOf('CREATE INDEX i4 ON unkeyed (a)'), []);
+        assert.deepEqual(await keyOf('CREATE UNIQUE INDEX i6 ON unkeyed (a)'), ['a']);
+        assert.deepEqual(await keyOf('CREATE UNIQUE INDEX i5 ON unkeyed (b, a) INCLUDE (c)'), [
+          'b',
+          'a',
+        ]);
+        assert.deepEqual(await keyOf('ALTER TABLE unkeyed ADD PRIMARY KEY (a)'), []);
+      });
+
       test('tells the columns by which the WAL identifies rows', async () => {
         const identityOf = async (alter: string) => {
           await session.query(alter);

@@ -33,6 +33,21 @@ const TABLES = `
       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
       WHERE i.indrelid = c.oid AND i.indisprimary AND k.position <= i.indnkeyatts) AS primary_key,
     (SELECT coalesce(json_agg(a.attname ORDER BY k.position), '[]')
+      FROM (SELECT i.indkey, i.indnkeyatts
+        FROM pg_index i
+        JOIN pg_class x ON x.oid = i.indexrelid
+        WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indimmediate
+          AND i.indpred IS NULL AND i.indexprs IS NULL
+          AND NOT EXISTS (SELECT FROM pg_index p WHERE p.indrelid = c.oid AND p.indisprimary)
+          AND NOT EXISTS (SELECT FROM pg_attribute a
+            WHERE a.attrelid = c.oid AND NOT a.attnotnull
+              AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]))
+        ORDER BY x.relname
+        LIMIT 1) AS i
+      CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
+      JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+      WHERE k.position <= i.indnkeyatts) AS unique_key,
+    (SELECT coalesce(json_agg(a.attname ORDER BY k.position), '[]')
       FROM pg_index i
       CROSS JOIN unnest(i.indkey) WITH ORDINALITY AS k (attnum, position)
       JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
@@ -60,6 +75,7 @@ function tableOf(row: TextRow): Table {
     // The query above builds the JSON in the shape of the type.
     columns: JSON.parse(value('columns')) as Table['columns'],
     primaryKey: JSON.parse(value('primary_key')) as readonly string[],
+    uniqueKey: JSON.parse(value('unique_key')) as readonly string[],
     replicaIdentity: must(IDENTITIES[value('relreplident')], 'pg_class knows four identities'),
     identityColumns: JSON.parse(value('identity_columns')) as readonly string[],
     estimatedRows: Number(value('reltuples')),

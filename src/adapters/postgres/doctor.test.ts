@@ -18,6 +18,7 @@ const table = (part: Partial<TableFindings> = {}): TableFindings => ({
   name: 'orders',
   columns: [],
   primaryKey: ['id'],
+  uniqueKey: [],
   replicaIdentity: 'default',
   identityColumns: ['id'],
   estimatedRows: -1,

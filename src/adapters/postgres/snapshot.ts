@@ -84,13 +84,15 @@ export class PostgresSnapshot implements Snapshot {
   }
 
   /**
-   * To a snapshot taken before, a table that TRUNCATE or ALTER TABLE has given a new file is empty.
+   * To a snapshot taken before, a table that TRUNCATE or ALTER TABLE has given a new file is empty; a
+   * partitioned one has no file.
    * The catalogue's row is read as the snapshot sees it, the function tells what is so now.
    * https://www.postgresql.org/docs/current/mvcc-caveats.html
    */
   async #isRewritten(oid: number): Promise<boolean> {
     const [row] = await this.query(
-      'SELECT relfilenode IS DISTINCT FROM pg_relation_filenode(oid) AS is_so FROM pg_class WHERE oid = $1',
+      `SELECT relkind <> 'p' AND relfilenode IS DISTINCT FROM pg_relation_filenode(oid) AS is_so
+        FROM pg_class WHERE oid = $1`,
       [oid],
     );
     return row?.['is_so'] === 't';
