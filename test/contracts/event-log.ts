@@ -392,11 +392,12 @@ async function until(who: Member, condition: () => boolean): Promise<void> {
   while (!condition()) await who.changed.promise;
 }
 
-/** Waits until two members hold all of three partitions between them, none twice. */
+/** Waits until two members have a share each, and hold all of three partitions between them, none twice. */
 async function settled(one: Member, two: Member): Promise<void> {
   const done = () => {
     const both = held(one, two);
-    return both.length === 3 && new Set(both).size === 3 && two.latest?.length !== 0;
+    const isShared = [one, two].every(({ latest }) => latest !== undefined && latest.length > 0);
+    return both.length === 3 && new Set(both).size === 3 && isShared;
   };
   while (!done()) await Promise.race([one.changed.promise, two.changed.promise]);
 }

@@ -68,13 +68,11 @@ export class BatchSender {
         const { value } = left.next();
         return value === undefined ? [] : [{ partition, draft: value }];
       });
-      if (round.length === 0 || failures.length > 0) {
-        if (round.length > 0) parcels.push(...(await this.#seal(round)));
-        if (round.length === 0) break;
-        continue;
-      }
+      if (round.length === 0) break;
       const sealed = await this.#seal(round);
       parcels.push(...sealed);
+      // Behind a batch that failed none is in sequence: those are sent below.
+      if (failures.length > 0) continue;
       if (underWay.length >= MOST_UNDER_WAY) await underWay.shift();
       underWay.push(this.#post(sealed).catch((error: unknown) => failures.push(error)));
     }

@@ -4,7 +4,7 @@ import { MillraceError } from '../../domain/errors.ts';
 import { must } from '../../lib/must.ts';
 import type { TopicPartition } from '../../ports/event-log.ts';
 import { type HostAndPort, type KafkaAddress, parseBroker, securityOf } from './address.ts';
-import { hasAnswer, isHangUp, isPassing, logError } from './errors.ts';
+import { isHangUp, isPassing, logError } from './errors.ts';
 import { Lane } from './lane.ts';
 import { apiVersions, metadata, REQUIRED } from './protocol.ts';
 import { retried } from './retry.ts';
@@ -88,7 +88,10 @@ export class Cluster implements AsyncDisposable {
     return this.#shared.call(broker, api, ...args);
   }
 
-  /** What leads the partition, as far as is known. Fails with `topic_missing`. */
+  /**
+   * What leads the partition, as far as is known. Fails with `topic_missing`, or as a request does
+   * that may be repeated.
+   */
   async leaderOf({ topic, partition }: TopicPartition): Promise<HostAndPort> {
     for (;;) {
       const leaders = await this.#leaders(topic);
@@ -105,7 +108,10 @@ export class Cluster implements AsyncDisposable {
 
   /** Fails with `topic_missing`. */
   async partitionsOf(topic: string): Promise<number> {
-    return (await this.#leaders(topic)).length;
+    const leaders = await retried(() => this.#leaders(topic), {
+      facts: { ...this.#facts(), topic },
+    });
+    return leaders.length;
   }
 
   /** The leader, or the partition itself, is another than was known. */
@@ -156,32 +162,24 @@ export class Cluster implements AsyncDisposable {
   async #leaders(topic: string): Promise<Leaders> {
     const known = this.#topics.get(topic);
     if (known !== undefined) return known;
-    const look = () =>
-      retried(
-        async () => {
-          await this.#ask([topic]);
-          const leaders = this.#topics.get(topic);
-          if (leaders === undefined && this.#expected.has(topic)) throw new ProtocolError(UNKNOWN);
-          return leaders;
-        },
-        { facts: { ...this.#facts(), topic } },
-      );
-    try {
-      const leaders = (await look()) ?? (await sleep(NEWS_MS).then(look));
-      if (leaders === undefined) throw new MillraceError('topic_missing', { topic });
-      this.#expected.add(topic);
-      return leaders;
-    } catch (error) {
-      if (!(error instanceof MillraceError) || !hasAnswer(error.cause, UNKNOWN)) throw error;
-      this.#expected.delete(topic);
-      throw new MillraceError('topic_missing', { topic }, error);
+    await this.#ask([topic]);
+    if (!this.#topics.has(topic) && !this.#expected.has(topic)) {
+      await sleep(NEWS_MS);
+      await this.#ask([topic]);
     }
+    const leaders = this.#topics.get(topic);
+    if (leaders === undefined) {
+      if (this.#expected.has(topic)) throw new ProtocolError(UNKNOWN);
+      throw new MillraceError('topic_missing', { topic });
+    }
+    this.#expected.add(topic);
+    return leaders;
   }
 
   /** Asks one broker after the other. Null: for all topics. */
   async #ask(topics: readonly string[] | null): Promise<Metadata> {
     const failures: unknown[] = [];
-    for (const broker of shuffled([...this.#brokers.values()]).concat(this.#bootstrap)) {
+    for (const broker of this.#inTurn()) {
       try {
         const answer = await this.call(broker, metadata, topics && [...topics], false, false);
         this.#learn(answer);
@@ -198,6 +196,12 @@ export class Cluster implements AsyncDisposable {
       }
     }
     throw failures.length === 1 ? failures[0] : new AggregateError(failures);
+  }
+
+  /** Those that are known, in any order, then those that were given. */
+  #inTurn(): Iterable<HostAndPort> {
+    const all = [...shuffled([...this.#brokers.values()]), ...this.#bootstrap];
+    return new Map(all.map((broker) => [`${broker.host}:${broker.port}`, broker])).values();
   }
 
   #learn({ brokers, controllerId, topics }: Metadata): void {

@@ -23,6 +23,7 @@ const codeOf = (error: unknown) => {
 
 test('what a broker answers is named for what an operator can do', () => {
   const codes = {
+    3: 'topic_missing',
     10: 'record_too_large',
     29: 'log_refuses',
     35: 'log_unsuitable',

@@ -23,6 +23,8 @@ const ANSWERS: Readonly<Record<string, ErrorCode>> = {
   GROUP_MAX_SIZE_REACHED: 'log_refuses',
   INCONSISTENT_GROUP_PROTOCOL: 'log_refuses',
   UNSUPPORTED_VERSION: 'log_unsuitable',
+  // Once it was not known for long enough.
+  UNKNOWN_TOPIC_OR_PARTITION: 'topic_missing',
   MESSAGE_TOO_LARGE: 'record_too_large',
   RECORD_LIST_TOO_LARGE: 'record_too_large',
   OFFSET_OUT_OF_RANGE: 'offset_out_of_range',

@@ -8,6 +8,7 @@ import { answersOf } from './errors.ts';
 import type { Lane } from './lane.ts';
 import { endsOf } from './offsets.ts';
 import { positionIn, POSITIONS } from './positions.ts';
+import { retried } from './retry.ts';
 import { transactionEnd } from './transaction-end.ts';
 import { Transactions } from './transactions.ts';
 
@@ -111,7 +112,7 @@ export class KafkaProducer implements Producer {
       bytes += append.blocks.reduce((sum, block) => sum + block.bytes.length, 0);
       if (group.length > 0 && bytes > TRANSACTION_BYTES) break;
       try {
-        for (const block of append.blocks) await this.#cluster.leaderOf(block);
+        for (const block of append.blocks) await this.#check(block);
       } catch (error) {
         if (group.length === 0) throw error;
         break;
@@ -119,6 +120,12 @@ export class KafkaProducer implements Producer {
       group.push(append);
     }
     return group;
+  }
+
+  /** Fails with `topic_missing`, before anything is begun. */
+  async #check({ topic, partition }: TopicPartition): Promise<void> {
+    const facts = { producer: this.#name, topic, partition };
+    await retried(() => this.#cluster.leaderOf({ topic, partition }), { facts });
   }
 
   async #transact(group: readonly Append[]): Promise<void> {
