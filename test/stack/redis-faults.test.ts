@@ -76,6 +76,13 @@ describe('a server that changes while it is used', () => {
     await assert.rejects(nowFails(store), failure('store_unsuitable', /999/));
   });
 
+  test('is refused where it is a replica that would lose what it takes', async () => {
+    await using primary = await temporaryRedis();
+    await using replica = await temporaryRedis({ 'replica-read-only': 'no' });
+    await follow(replica, primary);
+    await assert.rejects(RedisStore.open(replica), failure('store_unsuitable', /replica/));
+  });
+
   test('that was emptied bears the format again after the first commit', async () => {
     await using server = await temporaryRedis();
     await using store = await RedisStore.open(server);
@@ -197,22 +204,40 @@ describe('a server that refuses', () => {
     ] as const) {
       await broken();
       const { t = 0 } = await store.offsets('a');
+      // Whoever only reads is not concerned.
+      {
+        await using reader = await RedisStore.open(server);
+        assert.deepEqual(await reader.offsets('a'), { t });
+      }
       await assert.rejects(store.commit(numbered(t)), failure(code, said, advice));
       await mended();
       await reachable(() => store.commit(numbered(t)));
     }
   });
 
-  test('is waited for while it reads its files, by one that was connected', async () => {
-    await using server = await temporaryRedis({ appendonly: 'yes' });
+  test('is waited for while it reads its files', async () => {
+    await using server = await temporaryRedis({
+      'key-load-delay': '300',
+      'loading-process-events-interval-bytes': '1024',
+    });
     await using store = await RedisStore.open(server);
     await store.commit(numbered(0));
-    await cli(server, 'DEBUG', 'POPULATE', '200000', 'filler', '100').catch(() => '');
+    const fill = "for n = 1, 5000 do redis.call('SET', 'filler:' .. n, string.rep('x', 100)) end";
+    await cli(server, 'EVAL', fill, '0');
+    await cli(server, 'SAVE');
     await server.kill();
     const restarted = server.restart();
-    const found = await reachable(() => store.offsets('a'));
+    const refusals: unknown[] = [];
+    const found = await reachable(() =>
+      store.offsets('a').catch((error: unknown) => {
+        refusals.push(error);
+        throw error;
+      }),
+    );
     await restarted;
     assert.deepEqual(found, { t: 1 });
+    const loading = refusals.find((error) => /LOADING/.test(String(error)));
+    failure('store_unreachable', /^LOADING/, /wait until it has read its files/)(loading);
   });
 
   test('names what is wrong with the login, at the start and later', async () => {

@@ -1,5 +1,10 @@
 import type { RedisArgument } from 'redis';
-import { ClientOfflineError, DisconnectsClientError, SocketTimeoutError } from 'redis';
+import {
+  ClientClosedError,
+  ClientOfflineError,
+  DisconnectsClientError,
+  SocketTimeoutError,
+} from 'redis';
 import { MillraceError } from '../../domain/errors.ts';
 import { type Client, newClient, type RedisAddress } from './client.ts';
 import { isOfReplica, storeError } from './connection-error.ts';
@@ -15,6 +20,9 @@ export type ConnectionOptions = Readonly<{
   /** A server that owes an answer for so long is taken for gone. */
   silenceMs: number;
 }>;
+
+/** What the client says of a command without a connection; why there is none it said before. */
+const OFFLINE = [ClientClosedError, ClientOfflineError, DisconnectsClientError];
 
 /**
  * One connection; commands that are given at once travel together. When it is lost, what waits for
@@ -99,13 +107,12 @@ export class RedisConnection implements AsyncDisposable {
 
   readonly #send: Send = async <Reply>(...command: readonly RedisArgument[]) => {
     const client = this.#client;
-    this.#expectAnswer(client);
+    this.#expectAnswer();
     try {
       return await client.sendCommand<Reply>(command);
     } catch (error) {
       if (isOfReplica(error)) this.#renew(client, error);
-      const isOffline =
-        error instanceof ClientOfflineError || error instanceof DisconnectsClientError;
+      const isOffline = OFFLINE.some((kind) => error instanceof kind);
       throw storeError(isOffline ? (this.#lost ?? error) : error, this.#address);
     } finally {
       this.#answered();
@@ -113,11 +120,11 @@ export class RedisConnection implements AsyncDisposable {
   };
 
   // The socket's own timeout is put off by each command that is written.
-  #expectAnswer(client: Client): void {
+  #expectAnswer(): void {
     if (this.#unanswered++ > 0) return;
     const { silenceMs } = this.#options;
     this.#silence = setTimeout(
-      () => this.#renew(client, new SocketTimeoutError(silenceMs)),
+      () => this.#renew(this.#client, new SocketTimeoutError(silenceMs)),
       silenceMs,
     );
   }

@@ -30,10 +30,20 @@ export async function checkServer(send: Send): Promise<void> {
       'eviction removes state that no replay brings back',
     );
   }
-  const format = await send<string | null>('SET', FORMAT, FORMAT_VERSION, 'NX', 'GET');
-  if (format !== null && format !== FORMAT_VERSION) {
+  if (info.get('role') === 'slave' && info.get('slave_read_only') === '0') {
+    refuse('a primary', 'a replica that takes writes', 'it drops them when it follows its primary');
+  }
+  const format = await formatOf(send);
+  if (format !== FORMAT_VERSION) {
     refuse(`format ${FORMAT_VERSION}`, format, 'another version of Millrace wrote this database');
   }
+}
+
+// Written only where it is missing: a server that takes no writes is still read from.
+async function formatOf(send: Send): Promise<string> {
+  const found = await send<string | null>('GET', FORMAT);
+  if (found !== null) return found;
+  return (await send<string | null>('SET', FORMAT, FORMAT_VERSION, 'NX', 'GET')) ?? FORMAT_VERSION;
 }
 
 /** As INFO prints it: `name:value` lines, and headings. */
