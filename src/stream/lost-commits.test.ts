@@ -188,6 +188,23 @@ describe('where the log no longer reaches back', () => {
     assert.equal(tries, 2);
   });
 
+  test('a task that waits for it to be asked ends when told', async () => {
+    const log = await newLog();
+    await append(log, [order(1, '1'), order(1, '2')]);
+    withoutFirst(log, 1);
+    let isAsked = false;
+    const onMissingHistory = (_: string, signal: AbortSignal): Promise<void> => {
+      isAsked = true;
+      return new Promise((_resolve, reject) =>
+        signal.addEventListener('abort', () => reject(new Error('aborted'))),
+      );
+    };
+    const running = start({ log, onMissingHistory });
+    await eventually(async () => isAsked || undefined);
+    await running.stop();
+    assert.deepEqual(await running.store.tasks(), []);
+  });
+
   test('nothing is asked where the log holds all', async () => {
     const log = await newLog();
     await append(log, [order(1, '1')]);

@@ -190,9 +190,15 @@ export class Task {
   async #beginning(signal: AbortSignal): Promise<number> {
     const { log, onMissingHistory } = this.#options;
     const { start } = await log.offsets(this.partition);
-    // The asking may take long, and is not for this task alone.
-    if (start > 0) await Promise.race([onMissingHistory(), aborted(signal)]);
-    return start;
+    if (start === 0) return start;
+    try {
+      // The asking may take long, and is not for this task alone.
+      await Promise.race([onMissingHistory(), aborted(signal)]);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+    // Meanwhile, more may have been removed.
+    return (await log.offsets(this.partition)).start;
   }
 
   /** Ends when `signal` aborts, or when the task must begin again. */
