@@ -244,6 +244,26 @@ export function eventLogContract(name: string, open: () => Promise<OpenedLog>): 
         assert.equal(batches, 1);
       }));
 
+    test('a reader comes to the end that is told, whatever stands before it', () =>
+      withLog(async (log) => {
+        const topic = await created(log, { partitions: 2 });
+        const producer = await log.openProducer(unique('p'));
+        await producer.append([block(topic, ['a']), block(topic, ['elsewhere'], 1)], 'one');
+        await producer.append([], 'two');
+        await producer.append([block(topic, ['b'])]);
+        const { start, end } = await log.offsets({ topic, partition: 0 });
+        const from = { topic, partition: 0, offset: start };
+        let reached = start;
+        const seen: (string | undefined)[] = [];
+        for await (const { records, next } of log.read(from, new AbortController().signal)) {
+          seen.push(...records.map(text));
+          reached = next;
+          if (next >= end) break;
+        }
+        assert.equal(reached, end);
+        assert.deepEqual(seen, ['a', 'b']);
+      }));
+
     test('records stay as they were while the reader holds them', () =>
       withLog(async (log) => {
         const topic = await created(log);

@@ -42,6 +42,7 @@ export class Lane implements AsyncDisposable {
   }
 
   async #connectionTo(broker: HostAndPort): Promise<Connection> {
+    if (this.#isClosed) throw new Error('the connections were closed');
     const name = `${broker.host}:${broker.port}`;
     const existing = this.#connections.get(name);
     if (existing !== undefined && isUsable(await existing)) return existing;
@@ -68,7 +69,7 @@ export class Lane implements AsyncDisposable {
     await connection.connect(host, port);
     if (this.#isClosed) {
       await end(connection);
-      throw new Error('bug: a request after the lane was closed');
+      throw new Error('the connections were closed');
     }
     return connection;
   }

@@ -96,13 +96,18 @@ export class Transactions {
     }
   }
 
-  /** True once the end of the transaction stands in all its partitions. */
+  /** True once the end of the transaction stands in all its partitions. Asks once. */
   async isComplete(): Promise<boolean> {
-    const coordinator = await this.#coordinatorNow();
-    const { transactionStates } = await this.#lane.call(coordinator, describeTransactions, [
-      this.id,
-    ]);
-    return transactionStates[0]?.transactionState !== 'PrepareCommit';
+    try {
+      const coordinator = await this.#coordinatorNow();
+      const { transactionStates } = await this.#lane.call(coordinator, describeTransactions, [
+        this.id,
+      ]);
+      return transactionStates[0]?.transactionState !== 'PrepareCommit';
+    } catch (error) {
+      this.#coordinator = undefined;
+      throw error;
+    }
   }
 
   /**
