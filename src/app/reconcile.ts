@@ -95,7 +95,8 @@ async function* comparison(
   const query = (...given: Parameters<typeof snapshot.query>) => snapshot.query(...given);
   for await (const figure of compare(query, readerOf(store, clock))) {
     signal.throwIfAborted();
-    hold.check();
+    // Worth another look, at the first sign that it is in vain.
+    if (!hold.isKept()) await rest.check();
     yield { kind: 'figure', ...figure, equal: figure.source === figure.store };
   }
   await rest.check();
