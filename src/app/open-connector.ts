@@ -87,8 +87,9 @@ async function debeziumConnector(
 }
 
 async function capturedTables(source: PostgresSource, { tables, topicPrefix }: ConnectorConfig) {
+  // Debezium copies a partitioned table under its own name, too.
   return (await source.tables())
-    .filter(({ schema, name, kind }) => kind === 'table' && tables.matches(schema, name))
+    .filter(({ schema, name }) => tables.matches(schema, name))
     .map(({ schema, name, estimatedRows }) => ({
       schema,
       name,

@@ -14,7 +14,10 @@ export interface Connector {
    */
   run(signal: AbortSignal): Promise<void>;
 
-  /** Stops reading until `resume`; the slot keeps the WAL meanwhile. Survives no restart. */
+  /**
+   * Stops reading until `resume`; the slot keeps the WAL meanwhile. Native, it survives no restart; with
+   * Debezium it does.
+   */
   pause(): void;
   resume(): void;
 

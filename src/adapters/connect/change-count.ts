@@ -6,20 +6,22 @@ export class ChangeCount {
   readonly #log: EventLog;
   readonly #partitionsOf: (topic: string) => number;
   readonly #ends = new Map<string, number>();
+  #hasLooked = false;
 
   constructor(log: EventLog, partitionsOf: (topic: string) => number) {
     this.#log = log;
     this.#partitionsOf = partitionsOf;
   }
 
-  /** What stands in a topic when it is looked at for the first time does not count. */
+  /** What stands in the topics at the first look does not count; a topic that comes later is new. */
   async look(topics: Iterable<string>): Promise<void> {
     for (const topic of topics)
       for (let partition = 0; partition < this.#partitionsOf(topic); partition += 1) {
-        const { end } = await this.#log.offsets({ topic, partition });
+        const { start, end } = await this.#log.offsets({ topic, partition });
         const id = `${topic}-${partition}`;
-        this.changes += Math.max(0, end - (this.#ends.get(id) ?? end));
+        this.changes += Math.max(0, end - (this.#ends.get(id) ?? (this.#hasLooked ? start : end)));
         this.#ends.set(id, end);
       }
+    this.#hasLooked = true;
   }
 }

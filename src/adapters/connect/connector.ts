@@ -109,6 +109,7 @@ export class DebeziumConnector implements Connector {
     this.#state = 'starting';
     try {
       await this.#declareTopics();
+      await this.#countChanges();
       await this.#register(signal);
       await runTogether(signal, [(stop) => this.#watch(stop), (stop) => this.#followCopies(stop)]);
       this.#state = 'stopped';
@@ -197,27 +198,28 @@ export class DebeziumConnector implements Connector {
     const found = await this.#rest.config(this.name, signal);
     if (found === undefined) await this.#rest.create(this.name, wanted, signal);
     try {
-      const isStopped = await this.#place(server, found !== undefined, signal);
+      const isToStart = await this.#place(server, found !== undefined, signal);
       if (found !== undefined && !isSame(found, wanted))
         await this.#rest.configure(this.name, wanted, signal);
-      if (isStopped && !this.#isPauseWished) await this.#rest.resume(this.name, signal);
+      if (isToStart && !this.#isPauseWished) await this.#rest.resume(this.name, signal);
     } catch (error) {
-      // Else it would count as known the next time, and its slot as one of its own.
-      if (found === undefined) await this.#rest.delete(this.name, signal);
+      // One that stays is stopped, and counts as one that never ran.
+      if (found === undefined) await this.#rest.delete(this.name, signal).catch(() => undefined);
       throw error;
     }
   }
 
-  /** Sees to it that Debezium begins where nothing is lost; true where it is to be resumed then. */
+  /** Sees to it that Debezium begins where nothing is lost; true where it is to be started then. */
   async #place(server: SourceIdentity, isKnown: boolean, signal: AbortSignal): Promise<boolean> {
     const { source, slot: slotName, publication, topicPrefix, adoptSlot } = this.#parts;
     const stored = await this.#position(signal);
+    const hasRun = stored !== undefined || (isKnown && !(await this.#isStopped(signal)));
     const beginning = decideBeginning({
       stored,
       slot: await source.slot(slotName),
       server,
       slotName,
-      isKnown,
+      hasRun,
       adoptSlot,
     });
     // Made anew, it would publish from now on, and what changed since the slot's position would be left out.
@@ -228,7 +230,11 @@ export class DebeziumConnector implements Connector {
       await this.#rest.setOffsets(this.name, [offsetAt(beginning.from, topicPrefix)], signal);
     }
     this.#copies.isFirst = stored?.isCopying ?? (beginning.how === 'afresh' && this.#copiesFirst());
-    return !isKnown || beginning.how === 'adopt';
+    return !isKnown || !hasRun || beginning.how === 'adopt';
+  }
+
+  async #isStopped(signal: AbortSignal): Promise<boolean> {
+    return (await this.#rest.status(this.name, signal))?.connector.state === 'STOPPED';
   }
 
   #copiesFirst(): boolean {
@@ -311,8 +317,12 @@ export class DebeziumConnector implements Connector {
     }
     await this.#judge(status, signal);
     this.#slot = await source.slot(slot);
-    await this.#count.look(this.#tables.map(({ topic }) => topic));
+    await this.#countChanges();
     if (clock.nowMs() - this.#declaredMs >= DECLARE_EVERY_MS) await this.#declareTopics();
+  }
+
+  #countChanges(): Promise<void> {
+    return this.#count.look(this.#tables.map(({ topic }) => topic));
   }
 
   async #obey(signal: AbortSignal): Promise<void> {

@@ -58,15 +58,15 @@ export function decideBeginning({
   slot,
   server,
   slotName,
-  isKnown,
+  hasRun,
   adoptSlot,
 }: Readonly<{
   stored: StoredPosition | undefined;
   slot: Slot | undefined;
   server: SourceIdentity;
   slotName: string;
-  /** Connect knew the connector before: a slot without a position is that of its first copy. */
-  isKnown: boolean;
+  /** The connector ran before: a slot without a position is that of its first copy. */
+  hasRun: boolean;
   adoptSlot: boolean;
 }>): Beginning {
   if (slot !== undefined) refuseUnusable(slot, slotName, server);
@@ -84,8 +84,8 @@ export function decideBeginning({
       confirmed: formatLsn(confirmed),
     });
   }
+  if (hasRun) return { how: 'afresh' };
   if (adoptSlot && confirmed !== undefined) return { how: 'adopt', from: confirmed };
-  if (isKnown) return { how: 'afresh' };
   throw new MillraceError('slot_exists', {
     slot: slotName,
     ...(confirmed !== undefined && { confirmed: formatLsn(confirmed) }),
