@@ -1,7 +1,7 @@
 import { MillraceError } from '../domain/errors.ts';
 import type { ConnectorStatus } from '../domain/status.ts';
 import type { EventLog } from '../ports/event-log.ts';
-import { type OperationContext, runningIn } from './operation-context.ts';
+import { type OperationContext, refuseAbsent, runningIn } from './operation-context.ts';
 
 /** How long an order may take to show; what it does goes on after that. */
 const OUTCOME_WAIT_MS = 10_000;
@@ -22,7 +22,7 @@ export async function setPaused(
   await commands.send({ do: isPaused ? 'pause' : 'resume', connector: connector.name });
   return context.statuses.until(() => {
     const status = context.statuses.connector;
-    refuseSilent(status, context);
+    refuseAbsent(context, 'connector');
     return status !== undefined && (status.state === 'paused') === isPaused ? status : undefined;
   }, signal);
 }
@@ -77,22 +77,9 @@ async function shown(
   const deadlineMs = clock() + OUTCOME_WAIT_MS;
   return statuses.until(() => {
     const status = statuses.connector;
-    refuseSilent(status, context);
+    refuseAbsent(context, 'connector');
     return status !== undefined && (isShown(status) || clock() >= deadlineMs) ? status : undefined;
   }, signal);
-}
-
-/** Where parts run elsewhere, nobody may be there to obey. */
-function refuseSilent(
-  status: ConnectorStatus | undefined,
-  { running, statuses }: OperationContext,
-): void {
-  const isElsewhere = running !== undefined && running.process === undefined;
-  if (!isElsewhere || statuses.workers.some(({ component }) => component === 'connector')) return;
-  throw new MillraceError('not_running', {
-    expected: 'a capture process: `millrace run capture`',
-    found: status?.problem ?? 'none',
-  });
 }
 
 function isAtWork({ state }: ConnectorStatus): boolean {

@@ -4,7 +4,7 @@ import type { Store } from '../ports/store.ts';
 import { listParked, type ParkedRecord as StoredRecord } from '../stream/dead-letters.ts';
 import { REPLAYS } from '../stream/task.ts';
 import { parsedOrText } from './consume.ts';
-import { type OperationContext, runningIn, storeIn } from './operation-context.ts';
+import { type OperationContext, refuseAbsent, runningIn, storeIn } from './operation-context.ts';
 import type { ParkedOutcome, ParkedRecord, ParkedTarget } from './operations.ts';
 
 /** How long a replay may take to show; what it does goes on after that. */
@@ -43,6 +43,7 @@ export async function settleDeadLetters(
       expected: `a processor of this pipeline: ${pipeline.processors.map(({ name }) => name).join(', ')}`,
       found: processor,
     });
+  refuseAbsent(context, `processor:${processor}`);
   const before = await fingerprint(store, processor);
   if ('id' in target) {
     const { topic, partition, key } = await findDeadLetter(store, target.id);

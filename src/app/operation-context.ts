@@ -1,6 +1,7 @@
 import type { PostgresSource } from '../adapters/postgres/source.ts';
 import type { ConnectorConfig } from '../capture/connector-config.ts';
 import { MillraceError } from '../domain/errors.ts';
+import type { Status } from '../domain/status.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
 import type { CommandSender } from './command-sender.ts';
@@ -53,5 +54,22 @@ export function storeIn({ store }: OperationContext): Store {
   if (store !== undefined) return store;
   throw new MillraceError('config_invalid', {
     problems: ['REDIS_HOST: not set, expected the server of the store, as the log is in Kafka'],
+  });
+}
+
+/** Where parts run elsewhere, nobody may be there to obey; throws `not_running` then. */
+export function refuseAbsent(
+  { running, statuses }: OperationContext,
+  component: Status['component'],
+): void {
+  const isElsewhere = running !== undefined && running.process === undefined;
+  if (!isElsewhere || statuses.workers.some((worker) => worker.component === component)) return;
+  const role = component === 'connector' ? 'capture' : 'stream';
+  const told = [statuses.connector, ...statuses.processors].find(
+    (status) => status?.component === component,
+  );
+  throw new MillraceError('not_running', {
+    expected: `a process that runs it: \`millrace run ${role}\``,
+    found: told?.problem ?? `none of ${component}`,
   });
 }
