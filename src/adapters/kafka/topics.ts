@@ -49,10 +49,17 @@ export async function ensurePositions(cluster: Cluster): Promise<void> {
   await create(cluster, [{ ...declaration, settings }]);
 }
 
+/** Not by their beginning: so do the names of Debezium's heartbeats begin. */
+const KAFKAS_OWN: ReadonlySet<string> = new Set([
+  '__consumer_offsets',
+  '__transaction_state',
+  '__share_group_state',
+]);
+
 /** In name order, without those that Kafka or this adapter keeps for itself. */
 export async function listTopics(cluster: Cluster): Promise<readonly TopicDeclaration[]> {
   const topics = (await cluster.topics()).filter(
-    ({ name }) => !name.startsWith('__') && name !== POSITIONS.topic,
+    ({ name }) => !KAFKAS_OWN.has(name) && name !== POSITIONS.topic,
   );
   const policies = await policiesOf(
     cluster,
