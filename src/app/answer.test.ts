@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { MemoryEventLog } from '../adapters/memory/event-log.ts';
 import { MemoryStore } from '../adapters/memory/store.ts';
+import { readConnectorConfig } from '../capture/connector-config.ts';
 import { blocksOf } from '../domain/record-block.ts';
 import type { Status } from '../domain/status.ts';
 import { answerOperation } from './answer.ts';
-import type { OperationContext } from './operation-context.ts';
+import { CommandSender } from './command-sender.ts';
+import type { OperationContext, RunningParts } from './operation-context.ts';
 import type { ArgumentsOf, OperationName, ValueOf } from './operations.ts';
 import { StatusBoard } from './status-board.ts';
 import { StatusPublisher } from './status-publisher.ts';
@@ -258,5 +261,77 @@ describe('operations that need running parts', () => {
     const { context } = await contextWith();
     const answer = Array.fromAsync(answerOperation('toString', {}, context, never));
     await assert.rejects(answer, { code: 'usage' });
+  });
+});
+
+describe('operations on parts that run elsewhere', () => {
+  const connector = readConnectorConfig(
+    JSON.parse(
+      readFileSync(new URL('../../pipelines/shop/connector.json', import.meta.url), 'utf8'),
+    ),
+    {
+      POSTGRES_HOST: 'h',
+      POSTGRES_PORT: '1',
+      POSTGRES_USER: 'u',
+      POSTGRES_PASSWORD: '',
+      POSTGRES_DB: 'd',
+    },
+  );
+
+  async function elsewhere() {
+    const given = await contextWith({ [`${connector.topicPrefix}.public.orders`]: 1 });
+    const { context, log } = given;
+    const running: RunningParts = {
+      pipeline: { name: 'shop', processors: [{ name: 'cdc', topics: [], process: () => {} }] },
+      connector,
+      engine: 'native',
+      source: { kind: 'server', host: 'h', port: 1, database: 'd', user: 'u', url: '' },
+      openSource: () => assert.fail('nobody asks the source'),
+      commands: new CommandSender(log, context.clock),
+      rates: () => context.statuses.rates(),
+      failures: () => [],
+      waitingFor: () => undefined,
+    };
+    const answers = <Name extends OperationName>(name: Name, args: ArgumentsOf<Name>) =>
+      Array.fromAsync(answerOperation(name, args, { ...context, running }, never));
+    return { ...given, answers };
+  }
+
+  test('say so where nobody is there to obey', async () => {
+    const { answers } = await elsewhere();
+    await assert.rejects(answers('connector.pause', {}), {
+      code: 'not_running',
+      facts: {
+        expected: 'a process that runs it: `millrace run capture`',
+        found: 'none of connector',
+      },
+    });
+    await assert.rejects(answers('dlq.replay', { processor: 'cdc', all: true }), {
+      code: 'not_running',
+      facts: {
+        expected: 'a process that runs it: `millrace run stream`',
+        found: 'none of processor:cdc',
+      },
+    });
+    await assert.rejects(answers('stop', {}), { code: 'not_running' });
+  });
+
+  test('have tables copied by their names or topics, and no others', async () => {
+    const { answers } = await elsewhere();
+    await assert.rejects(answers('connector.copy', { tables: ['public.orders', 'public.x'] }), {
+      code: 'usage',
+      facts: {
+        expected: 'tables as schema.table, or topics: dbserver1.public.orders',
+        found: 'public.x',
+      },
+    });
+  });
+
+  test('need a store only where they read it', async () => {
+    const { context } = await elsewhere();
+    const without = { ...context, store: undefined };
+    const get = answerOperation('store.get', { key: 'x' }, without, never);
+    await assert.rejects(Array.fromAsync(get), { code: 'config_invalid' });
+    assert.equal((await Array.fromAsync(answerOperation('status', {}, without, never))).length, 1);
   });
 });
