@@ -142,7 +142,8 @@ export class Up implements Subject {
   }
 }
 
-function isProcessed({ processors }: StatusReport): boolean {
+/** Whether processors run, and none has anything left to do. */
+export function isProcessed({ processors }: StatusReport): boolean {
   return (
     processors.length > 0 &&
     processors.every(

@@ -12,7 +12,7 @@ const MOST_SHOWN = 10;
 export type Rows = ReadonlyMap<string, string>;
 
 /** To be called when nobody changes the tables any more. */
-export async function rowsOf(server: CrashServer, table: CrashTable): Promise<Rows> {
+export async function rowsOf(server: Pick<CrashServer, 'query'>, table: CrashTable): Promise<Rows> {
   const rows = await server.query(`select * from ${table.name}`);
   return new Map(rows.map((row) => [keyOf(row, table), asText(row)]));
 }

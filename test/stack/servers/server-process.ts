@@ -125,9 +125,7 @@ export class ServerProcess implements AsyncDisposable {
         cwd,
         stdio: ['ignore', log, log],
       });
-      const killNow = (): void => void child.kill('SIGKILL');
-      process.once('exit', killNow);
-      child.once('exit', () => process.off('exit', killNow));
+      endWithThisProcess(child);
       return child;
     } finally {
       closeSync(log);
@@ -167,6 +165,21 @@ export class ServerProcess implements AsyncDisposable {
     await ended;
     clearTimeout(patience);
   }
+}
+
+const children = new Set<ChildProcess>();
+
+function endWithThisProcess(child: ChildProcess): void {
+  if (children.size === 0) process.on('exit', killAll);
+  children.add(child);
+  child.once('exit', () => {
+    children.delete(child);
+    if (children.size === 0) process.off('exit', killAll);
+  });
+}
+
+function killAll(): void {
+  for (const child of children) child.kill('SIGKILL');
 }
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
