@@ -101,3 +101,15 @@ test('of options for Debezium, Kafka Connect is the judge', () => {
     code: 'connector_config_invalid',
   });
 });
+
+test('tables are copied in the order of the list that names them, else by name', () => {
+  const inOrder = (options: Record<string, string>, ...names: string[]) =>
+    names
+      .map((name) => ({ schema: 'public', name }))
+      .toSorted((a, b) => read(options).tables.compare(a, b))
+      .map(({ name }) => name)
+      .join(' ');
+  const list = { 'table.include.list': 'public.orders,public.c.*,public.b' };
+  assert.equal(inOrder({}, 'b', 'C', 'a'), 'C a b');
+  assert.equal(inOrder(list, 'b', 'cc', 'ca', 'orders'), 'orders ca cc b');
+});

@@ -193,9 +193,9 @@ export class NativeConnector implements Connector {
   /** Tables to copy: as in Debezium, the rows of a partitioned one also come under its own name. */
   async #copied(): Promise<readonly Table[]> {
     const { source, config } = this.#parts;
-    return (await source.tables()).filter(({ schema, name }) =>
-      config.tables.matches(schema, name),
-    );
+    return (await source.tables())
+      .filter(({ schema, name }) => config.tables.matches(schema, name))
+      .toSorted((a, b) => config.tables.compare(a, b));
   }
 
   /** Tables to capture: of partitioned ones the leaves, as their changes come under their names. */

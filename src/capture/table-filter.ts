@@ -1,15 +1,18 @@
+type TableName = Readonly<{ schema: string; name: string }>;
+
 /** Which tables are captured: Debezium's include and exclude lists. */
 export class TableFilter {
-  readonly #includeTables: RegExp | undefined;
-  readonly #excludeTables: RegExp | undefined;
-  readonly #includeSchemas: RegExp | undefined;
-  readonly #excludeSchemas: RegExp | undefined;
+  /** One for each part of the list. */
+  readonly #includeTables: readonly RegExp[] | undefined;
+  readonly #excludeTables: readonly RegExp[] | undefined;
+  readonly #includeSchemas: readonly RegExp[] | undefined;
+  readonly #excludeSchemas: readonly RegExp[] | undefined;
 
   private constructor(
-    includeTables: RegExp | undefined,
-    excludeTables: RegExp | undefined,
-    includeSchemas: RegExp | undefined,
-    excludeSchemas: RegExp | undefined,
+    includeTables: readonly RegExp[] | undefined,
+    excludeTables: readonly RegExp[] | undefined,
+    includeSchemas: readonly RegExp[] | undefined,
+    excludeSchemas: readonly RegExp[] | undefined,
   ) {
     this.#includeTables = includeTables;
     this.#excludeTables = excludeTables;
@@ -34,33 +37,46 @@ export class TableFilter {
         'schema.include.list and schema.exclude.list: expected one of them, found both',
       );
     return new TableFilter(
-      expression('table.include.list', lists.includeTables, problems),
-      expression('table.exclude.list', lists.excludeTables, problems),
-      expression('schema.include.list', lists.includeSchemas, problems),
-      expression('schema.exclude.list', lists.excludeSchemas, problems),
+      expressions('table.include.list', lists.includeTables, problems),
+      expressions('table.exclude.list', lists.excludeTables, problems),
+      expressions('schema.include.list', lists.includeSchemas, problems),
+      expressions('schema.exclude.list', lists.excludeSchemas, problems),
     );
   }
 
   matches(schema: string, table: string): boolean {
     const name = `${schema}.${table}`;
+    const isIn = (list: readonly RegExp[] | undefined, text: string, otherwise: boolean) =>
+      list?.some((part) => part.test(text)) ?? otherwise;
     return (
-      (this.#includeSchemas?.test(schema) ?? true) &&
-      !(this.#excludeSchemas?.test(schema) ?? false) &&
-      (this.#includeTables?.test(name) ?? true) &&
-      !(this.#excludeTables?.test(name) ?? false)
+      isIn(this.#includeSchemas, schema, true) &&
+      !isIn(this.#excludeSchemas, schema, false) &&
+      isIn(this.#includeTables, name, true) &&
+      !isIn(this.#excludeTables, name, false)
     );
+  }
+
+  /** The order in which tables are copied: that of the parts of table.include.list, and by name where one part names several. */
+  compare(a: TableName, b: TableName): number {
+    const [first, second] = [`${a.schema}.${a.name}`, `${b.schema}.${b.name}`];
+    const byPart = this.#partOf(first) - this.#partOf(second);
+    return byPart !== 0 ? byPart : Number(first > second) - Number(first < second);
+  }
+
+  #partOf(name: string): number {
+    return this.#includeTables?.findIndex((part) => part.test(name)) ?? 0;
   }
 }
 
-function expression(
+function expressions(
   option: string,
   list: string | undefined,
   problems: string[],
-): RegExp | undefined {
+): RegExp[] | undefined {
   if (list === undefined || list.trim() === '') return undefined;
   const parts = list.split(/(?<!\\),/).map((part) => part.trim());
   try {
-    return new RegExp(`^(?:${parts.map((part) => `(?:${part})`).join('|')})$`, 'i');
+    return parts.map((part) => new RegExp(`^(?:${part})$`, 'i'));
   } catch (error) {
     problems.push(`${option}: expected regular expressions, found "${list}" (${String(error)})`);
     return undefined;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
+import { generate } from '../../pipelines/shop/generator.ts';
 import { KafkaEventLog } from '../../src/adapters/kafka/event-log.ts';
 import { PostgresClient } from '../../src/adapters/postgres/client.ts';
 import { must } from '../../src/lib/must.ts';
@@ -13,6 +14,7 @@ import { temporaryKafka } from './servers/kafka.ts';
 import { deployedPostgres } from './servers/postgres.ts';
 
 const SEED = Number(process.env['SEED'] ?? Date.now());
+const SHOP = new URL('../../pipelines/shop/', import.meta.url);
 const NATIVE = 'native';
 const DEBEZIUM = 'debezium';
 const LOOK_EVERY_MS = 50;
@@ -31,6 +33,7 @@ test(`native and Debezium write the same topics for every operation there is (SE
   await using a = await PostgresClient.connect(postgres);
   await using b = await PostgresClient.connect(postgres);
   await a.query(EVERY_TABLE);
+  await a.query(readFileSync(new URL('schema.sql', SHOP), 'utf8'));
   await log.createTopics(
     LATER_TABLES.map((table) => ({
       name: `${DEBEZIUM}.every.${table}`,
@@ -53,9 +56,11 @@ test(`native and Debezium write the same topics for every operation there is (SE
       });
   };
   await caughtUp();
+  const shop = runShop();
   for (const step of everyOperation(SEED))
     if (step === 'caught up') await caughtUp();
     else await (step.session === 'a' ? a : b).query(step.sql);
+  await shop;
   await caughtUp();
   const copied = ['whole', 'composite', 'typed'];
   await Promise.all([
@@ -86,10 +91,25 @@ test(`native and Debezium write the same topics for every operation there is (SE
   assert.equal(beats[0], beats[1]);
 });
 
+/** Beside the other sessions, on one of its own. */
+async function runShop(): Promise<void> {
+  await using client = await PostgresClient.connect(postgres);
+  const { query } = client;
+  const transaction: typeof client.transaction = (work) => client.transaction(work);
+  const options = {
+    seed: SEED,
+    recordsPerBatch: 20,
+    intervalMs: 10,
+    batches: 5,
+    onBatch: () => {},
+  };
+  await generate({ query, transaction }, options, new AbortController().signal);
+}
+
 /** The shop's, for these tables and this server; what changes records is the same for both. */
 function optionsOf(prefix: string): Record<string, string> {
-  const file = new URL('../../pipelines/shop/connector.json', import.meta.url);
-  const { config } = JSON.parse(readFileSync(file, 'utf8')) as { config: Record<string, string> };
+  const file = readFileSync(new URL('connector.json', SHOP), 'utf8');
+  const { config } = JSON.parse(file) as { config: Record<string, string> };
   const ofShop = Object.entries(config).filter(([option]) => !option.startsWith('database.'));
   return {
     ...Object.fromEntries(ofShop),
@@ -97,7 +117,7 @@ function optionsOf(prefix: string): Record<string, string> {
     'slot.name': prefix,
     'publication.name': prefix,
     'publication.autocreate.mode': 'all_tables', // tables are made while both run
-    'table.include.list': String.raw`every\..*`,
+    'table.include.list': String.raw`${config['table.include.list']},every\..*`,
     'heartbeat.interval.ms': '500',
     'poll.interval.ms': '10',
   };
@@ -114,7 +134,7 @@ async function beatOf(prefix: string): Promise<string> {
 /** What each topic of a connector tells, by its name without the prefix, what varies left out. */
 async function tellingsOf(prefix: string): Promise<Map<string, Telling[]>> {
   const tellings = new Map<string, Telling[]>();
-  for (const { topic, key, value, headers } of await captured(log, `${prefix}.every.`)) {
+  for (const { topic, key, value, headers } of await captured(log, `${prefix}.`)) {
     const name = topic.slice(prefix.length + 1);
     const known = tellings.get(name) ?? [];
     known.push({
