@@ -9,7 +9,6 @@ import { runTogether } from '../../lib/run-together.ts';
 import type { ChangeSource, Slot, SourceIdentity } from '../../ports/change-source.ts';
 import type { Connector } from '../../ports/connector.ts';
 import type { EventLog, TopicDeclaration } from '../../ports/event-log.ts';
-import { ChangeCount } from './change-count.ts';
 import { CopyWatch } from './copy-watch.ts';
 import {
   completeOptions,
@@ -20,7 +19,8 @@ import {
 } from './options.ts';
 import { decideBeginning, offsetAt, positionIn } from './position.ts';
 import { ConnectRest, type ConnectStatus } from './rest.ts';
-import { failureIn, refuseHopeless, TaskFailures } from './task-failures.ts';
+import { failureIn, isHopeless, TaskFailures } from './task-failures.ts';
+import { TopicProgress } from './topic-progress.ts';
 
 const PLUGIN = 'io.debezium.connector.postgresql.PostgresConnector';
 const LOOK_EVERY_MS = 1000;
@@ -76,7 +76,7 @@ export class DebeziumConnector implements Connector {
   readonly #rest: ConnectRest;
   readonly #hide: (text: string) => string;
   readonly #failures: TaskFailures;
-  readonly #count: ChangeCount;
+  readonly #progress: TopicProgress;
   readonly #copies: CopyWatch;
   readonly #topics: Readonly<{ signals: string; notifications: string }>;
   #tables: readonly CapturedTable[] = [];
@@ -88,6 +88,8 @@ export class DebeziumConnector implements Connector {
   /** What operators asked for and Connect was not told yet; the last one counts. */
   #wish: 'stop' | 'resume' | 'restart' | undefined;
   #isPauseWished = false;
+  /** Until it is run again, nothing registers it anew. */
+  #isRemoved = false;
   /** Ends the pause between two looks. */
   #interrupt = new AbortController();
 
@@ -97,7 +99,7 @@ export class DebeziumConnector implements Connector {
     this.#hide = hiderOf(parts.options);
     this.#rest = new ConnectRest(parts.url, this.#hide);
     this.#failures = new TaskFailures(parts.random);
-    this.#count = new ChangeCount(parts.log, parts.partitionsOf);
+    this.#progress = new TopicProgress(parts.log, parts.partitionsOf);
     this.#copies = new CopyWatch((table) => this.#estimateOf(table));
     this.#topics = {
       signals: `millrace.signals.${parts.name}`,
@@ -107,9 +109,10 @@ export class DebeziumConnector implements Connector {
 
   async run(signal: AbortSignal): Promise<void> {
     this.#state = 'starting';
+    this.#isRemoved = false;
     try {
       await this.#declareTopics();
-      await this.#countChanges();
+      await this.#lookAtTopics();
       await this.#register(signal);
       await runTogether(signal, [(stop) => this.#watch(stop), (stop) => this.#followCopies(stop)]);
       this.#state = 'stopped';
@@ -147,6 +150,7 @@ export class DebeziumConnector implements Connector {
 
   /** Takes the connector from Connect, with what is stored of it there; its slot and topics stay. */
   async remove(signal: AbortSignal): Promise<void> {
+    this.#isRemoved = true;
     if ((await this.#rest.config(this.name, signal)) === undefined) return;
     await this.#stop(signal);
     await this.#rest.deleteOffsets(this.name, signal);
@@ -167,9 +171,10 @@ export class DebeziumConnector implements Connector {
       state: this.#state,
       slot,
       publication,
-      changes: Math.max(this.#count.changes, copied),
+      changes: Math.max(this.#progress.changes, copied),
       ...(confirmedFlush !== undefined && { confirmedLsn: formatLsn(confirmedFlush) }),
       ...(lagBytes !== undefined && { lagBytes }),
+      ...(this.#progress.lagMs !== undefined && { lagMs: this.#progress.lagMs }),
       ...(copy.length > 0 && { copy }),
       ...(problem !== undefined && { problem }),
     };
@@ -308,21 +313,23 @@ export class DebeziumConnector implements Connector {
 
   async #look(signal: AbortSignal): Promise<void> {
     const { source, slot, clock } = this.#parts;
+    if (this.#isRemoved) return;
     await this.#obey(signal);
     const status = await this.#rest.status(this.name, signal);
     if (status === undefined) {
       // Removed by somebody, or the worker has not read its topics to their end yet.
-      if ((await this.#rest.config(this.name, signal)) === undefined) await this.#register(signal);
+      const isGone = (await this.#rest.config(this.name, signal)) === undefined;
+      if (isGone && !this.#isRemoved) await this.#register(signal);
       return;
     }
     await this.#judge(status, signal);
     this.#slot = await source.slot(slot);
-    await this.#countChanges();
+    await this.#lookAtTopics();
     if (clock.nowMs() - this.#declaredMs >= DECLARE_EVERY_MS) await this.#declareTopics();
   }
 
-  #countChanges(): Promise<void> {
-    return this.#count.look(this.#tables.map(({ topic }) => topic));
+  #lookAtTopics(): Promise<void> {
+    return this.#progress.look(this.#tables.map(({ topic }) => topic));
   }
 
   async #obey(signal: AbortSignal): Promise<void> {
@@ -341,13 +348,27 @@ export class DebeziumConnector implements Connector {
     if (said !== undefined) {
       this.#problem = said;
       this.#state = 'waiting';
-      refuseHopeless(said, this.#parts.slot);
+      if (isHopeless(said)) await this.#refuseLoss(said, signal);
     }
     if (this.#failures.isDue(said !== undefined, this.#parts.clock.nowMs()))
       await this.#rest.restart(this.name, { onlyFailed: true }, signal);
     if (said !== undefined) return;
     this.#state = await this.#stateOf(status, signal);
     if (this.#state !== 'starting') this.#problem = undefined;
+  }
+
+  /** Debezium says only that it cannot go on; what is gone shows by slot and position. */
+  async #refuseLoss(said: string, signal: AbortSignal): Promise<void> {
+    const { source, slot: slotName } = this.#parts;
+    decideBeginning({
+      stored: await this.#position(signal),
+      slot: await source.slot(slotName),
+      server: await source.identify(),
+      slotName,
+      hasRun: true,
+      adoptSlot: false,
+    });
+    throw new MillraceError('slot_lost', { slot: slotName, said });
   }
 
   async #stateOf(

@@ -1,5 +1,4 @@
 import { backoffMs } from '../../lib/backoff.ts';
-import { MillraceError } from '../../domain/errors.ts';
 import type { ConnectStatus } from './rest.ts';
 
 /** Running for so long, a task had recovered: its next failure counts as a first one. */
@@ -41,14 +40,11 @@ export function failureIn({ connector, tasks }: ConnectStatus): string | undefin
   return failed && lastCause(failed.trace ?? 'no reason is given');
 }
 
-/** Throws where starting a task again can never help. */
-export function refuseHopeless(said: string, slot: string): void {
-  if (
-    /no longer available on the server|can no longer (get|access)|wal_removed|invalidated/.test(
-      said,
-    )
-  )
-    throw new MillraceError('slot_lost', { slot, said });
+/** Starting such a task again can never help: what it has to read is gone. */
+export function isHopeless(said: string): boolean {
+  return /no longer available on the server|can no longer (get|access)|wal_removed|invalidated/.test(
+    said,
+  );
 }
 
 /** Of a Java stack trace: the innermost exception, without its class. */
