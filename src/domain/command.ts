@@ -4,8 +4,9 @@
  */
 export type Command = Readonly<{ id: string; atMs: number }> &
   (
-    /** `restart`: begin anew what the connector does, its connections or what has failed of it. */
-    | Readonly<{ do: 'pause' | 'resume' | 'restart'; connector: string }>
+    | Readonly<{ do: 'pause' | 'resume'; connector: string }>
+    /** Begin anew what the connector does: its connections, or what has failed of it. */
+    | Readonly<{ do: 'restart'; connector: string }>
     /** Copy the tables behind these topics anew, while changes flow. */
     | Readonly<{ do: 'copy'; connector: string; topics: readonly string[] }>
     /**
