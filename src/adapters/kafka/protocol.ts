@@ -38,7 +38,8 @@ export const metadata = metadataV12.api;
 export const syncGroup = syncGroupV5.api;
 export { fetch, produce };
 
-export const REQUIRED = [
+/** What a broker must offer, in the versions that are spoken. */
+export const REQUIRED: readonly Readonly<{ key: number; version: number }>[] = [
   addPartitions,
   createTopics,
   describeConfigs,
@@ -54,4 +55,4 @@ export const REQUIRED = [
   metadata,
   produce,
   syncGroup,
-] as const;
+];
