@@ -19,7 +19,7 @@ export type Origin = Readonly<{
   timeUs: number;
   /** Null for incremental copies. */
   txId: number | null;
-  /** LSN of the commit before, as a number; null before the first. */
+  /** Where the commit before ends, as a number; null for a first copy. */
   previousCommit: number | null;
   /** "false" when streamed. */
   snapshot: string;
@@ -103,7 +103,7 @@ export class EnvelopeEncoder {
     if (after === undefined) at += NULL_TEXT.copy(out, at);
     else at = relation.row.write(after, old, out, at);
     at += this.#head.copy(out, at, 0, this.#headLength);
-    at = writeLsn(lsn, out, at);
+    at = writeLsn(lsn ?? origin.previousCommit, out, at);
     at += this.#middle.copy(out, at, 0, this.#middleLength);
     at = writeLsnOrNull(lsn, out, at);
     at = clock.writeTail(OP[op], out, at);

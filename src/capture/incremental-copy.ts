@@ -124,14 +124,14 @@ export class IncrementalCopy {
     return this.#chunk !== undefined && end >= this.#chunk.readableAt;
   }
 
-  /** Encodes the chunk's rows. Called outside a transaction; nothing is decoded meanwhile. */
-  async emit(signal: AbortSignal): Promise<void> {
+  /** Encodes the chunk's rows, behind all commits up to `end`. Called outside a transaction; nothing is decoded meanwhile. */
+  async emit(end: Lsn, signal: AbortSignal): Promise<void> {
     const chunk = this.#chunk;
     if (chunk === undefined) return;
     try {
       if (chunk.encoder === undefined) this.#go(chunk.task, undefined);
       else if (!this.#touched.isForgotten(chunk.task.oid, chunk.visible))
-        await this.#encode(chunk, chunk.encoder, signal);
+        await this.#encode(chunk, chunk.encoder, end, signal);
       this.#rereads = 0;
     } catch (error) {
       this.#readAgainAfter(error);
@@ -207,10 +207,16 @@ export class IncrementalCopy {
     return this.#source.walInsertLsn();
   }
 
-  async #encode(chunk: Chunk, encoder: EnvelopeEncoder, signal: AbortSignal): Promise<void> {
+  async #encode(
+    chunk: Chunk,
+    encoder: EnvelopeEncoder,
+    end: Lsn,
+    signal: AbortSignal,
+  ): Promise<void> {
     this.#encoder.clock.set(this.#clock());
     const timeUs = this.#clock() * 1000;
-    const origin: Origin = { timeUs, txId: null, previousCommit: null, snapshot: 'incremental' };
+    const previousCommit = Number(end);
+    const origin: Origin = { timeUs, txId: null, previousCommit, snapshot: 'incremental' };
     if ('snapshot' in chunk.rows) {
       for await (const piece of chunk.rows.stream) {
         for (const row of eachRow(piece)) this.#encodeRow(chunk, encoder, row, origin);

@@ -127,8 +127,9 @@ export class StreamFollower {
 
   async #emitIfDue(signal: AbortSignal): Promise<void> {
     const { copy, appender } = this.#parts;
-    if (this.#transaction.isOpen || !copy.isDue(this.#transaction.end)) return;
-    await copy.emit(signal);
+    const { isOpen, end } = this.#transaction;
+    if (isOpen || !copy.isDue(end)) return;
+    await copy.emit(end, signal);
     appender.positionMoved();
     appender.kick();
   }

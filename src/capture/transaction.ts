@@ -24,7 +24,7 @@ export class TransactionTracker {
   #messages = 0;
   #skip = 0;
   #resume: Position['transaction'];
-  #previousCommit: number | null = null;
+  #previousCommit: number;
   #commitLsn = 0;
   #begun = 0;
   readonly #recentIds = new Float64Array(RECENT_TRANSACTIONS);
@@ -33,6 +33,7 @@ export class TransactionTracker {
 
   constructor(end: Lsn, resume: Position['transaction']) {
     this.#end = end;
+    this.#previousCommit = Number(end);
     this.#resume = resume;
   }
 
@@ -82,7 +83,7 @@ export class TransactionTracker {
     if (end > this.#end) this.#end = end;
     this.#final = undefined;
     this.#skip = 0;
-    this.#previousCommit = this.#commitLsn;
+    this.#previousCommit = Number(end);
   }
 
   /** The server says that it has sent all before `walEnd`. Inside a transaction that says nothing. */

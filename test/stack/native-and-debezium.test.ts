@@ -161,12 +161,12 @@ type Telling = Readonly<{ key: unknown; value: ChangeEvent | null; headers: Capt
 function steady(event: ChangeEvent, prefix: string): ChangeEvent {
   const { source } = event;
   const isCopied = source['snapshot'] !== 'false';
+  const isIncremental = source['snapshot'] === 'incremental';
   const varying = [
     'version',
-    'sequence',
     ...(isCopied ? ['ts_ms', 'ts_us', 'ts_ns'] : []),
-    // An incremental copy has none, which is told alike.
-    ...['txId', 'lsn'].filter((field) => isCopied && source[field] !== null),
+    ...(isCopied && !isIncremental ? ['txId', 'lsn'] : []),
+    'sequence', // it names the commit before, and Debezium's heartbeats commit, too
   ];
   return {
     ...event,
