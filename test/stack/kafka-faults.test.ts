@@ -58,6 +58,8 @@ describe('KafkaEventLog, when things break,', async () => {
     const { end } = await log.offsets({ topic, partition: 0 });
     const reading = log.read({ topic, partition: 0, offset: end }, new AbortController().signal);
     const next = reading[Symbol.asyncIterator]().next();
+    const impatient = await open();
+    const hurried = await impatient.openProducer('hurried');
     kafka.pause();
     try {
       await Promise.all([
@@ -67,6 +69,16 @@ describe('KafkaEventLog, when things break,', async () => {
         rejects(log.topics(), 'log_unreachable'),
         rejects(open(), 'log_unreachable'),
       ]);
+      const rejected = assert.rejects(hurried.append(both(topic, '1')));
+      // Nor does anyone wait for it who wants to end.
+      const leaving = new AbortController();
+      const joining = log.join('paused', [topic], leaving.signal)[Symbol.asyncIterator]().next();
+      const ended = performance.now();
+      leaving.abort();
+      await joining;
+      await impatient[Symbol.asyncDispose]();
+      await rejected;
+      assert.ok(performance.now() - ended < 6000, 'ends soon');
     } finally {
       kafka.resume();
     }

@@ -107,9 +107,10 @@ export class Cluster implements AsyncDisposable {
   }
 
   /** Fails with `topic_missing`. */
-  async partitionsOf(topic: string): Promise<number> {
+  async partitionsOf(topic: string, signal?: AbortSignal): Promise<number> {
     const leaders = await retried(() => this.#leaders(topic), {
       facts: { ...this.#facts(), topic },
+      ...(signal && { signal }),
     });
     return leaders.length;
   }
@@ -176,21 +177,30 @@ export class Cluster implements AsyncDisposable {
     return leaders;
   }
 
-  /** Asks one broker after the other. Null: for all topics. */
-  async #ask(topics: readonly string[] | null): Promise<Metadata> {
-    const failures: unknown[] = [];
-    for (const broker of this.#inTurn()) {
+  /** Null: for all topics. */
+  #ask(topics: readonly string[] | null): Promise<Metadata> {
+    return this.#firstThatAnswers(async (broker) => {
       try {
         const answer = await this.call(broker, metadata, topics && [...topics], false, false);
         this.#learn(answer);
         return answer;
       } catch (error) {
-        // An answer about a topic, and the others are known: it is as good as another broker's.
-        const partial = partialMetadata(error);
-        if (partial !== undefined) {
-          this.#learn(partial);
-          if (topics === null || partial.topics.every(isUnknown)) return partial;
-        }
+        // The answer for one topic is an error, and the others are told beside it.
+        const answer = metadataIn(error);
+        if (answer === undefined) throw error;
+        this.#learn(answer);
+        if (topics === null || answer.topics.every(isUnknown)) return answer;
+        throw error;
+      }
+    });
+  }
+
+  async #firstThatAnswers<T>(ask: (broker: HostAndPort) => Promise<T>): Promise<T> {
+    const failures: unknown[] = [];
+    for (const broker of this.#inTurn()) {
+      try {
+        return await ask(broker);
+      } catch (error) {
         if (!isPassing(error)) throw error;
         failures.push(error);
       }
@@ -218,26 +228,19 @@ export class Cluster implements AsyncDisposable {
     }
   }
 
-  async #check(): Promise<void> {
-    const failures: unknown[] = [];
-    for (const broker of this.#bootstrap) {
-      try {
-        const { apiKeys } = await this.call(broker, apiVersions, 'millrace', '1');
-        const missing = REQUIRED.find(({ key, version }) => {
-          const spoken = apiKeys.find(({ apiKey }) => apiKey === key);
-          return !(spoken && spoken.minVersion <= version && version <= spoken.maxVersion);
-        });
-        if (missing === undefined) return;
-        throw new MillraceError('log_unsuitable', {
-          broker: `${broker.host}:${broker.port}`,
-          expected: `version ${missing.version} of the request ${missing.key}`,
-        });
-      } catch (error) {
-        if (!isPassing(error)) throw error;
-        failures.push(error);
-      }
-    }
-    throw failures.length === 1 ? failures[0] : new AggregateError(failures);
+  #check(): Promise<void> {
+    return this.#firstThatAnswers(async (broker) => {
+      const { apiKeys } = await this.call(broker, apiVersions, 'millrace', '1');
+      const missing = REQUIRED.find(({ key, version }) => {
+        const spoken = apiKeys.find(({ apiKey }) => apiKey === key);
+        return !(spoken && spoken.minVersion <= version && version <= spoken.maxVersion);
+      });
+      if (missing === undefined) return;
+      throw new MillraceError('log_unsuitable', {
+        broker: `${broker.host}:${broker.port}`,
+        expected: `version ${missing.version} of the request ${missing.key}`,
+      });
+    });
   }
 
   #facts(): Record<string, unknown> {
@@ -245,12 +248,14 @@ export class Cluster implements AsyncDisposable {
   }
 }
 
-function partialMetadata(error: unknown): Metadata | undefined {
+function metadataIn(error: unknown): Metadata | undefined {
   return error instanceof Error && 'response' in error ? (error.response as Metadata) : undefined;
 }
 
+const UNKNOWN_CODE = 3;
+
 function isUnknown({ errorCode }: Metadata['topics'][number]): boolean {
-  return errorCode === 3;
+  return errorCode === UNKNOWN_CODE;
 }
 
 function shuffled<T>(list: readonly T[]): T[] {

@@ -89,9 +89,14 @@ export class KafkaEventLog implements EventLog {
     topics: readonly string[],
     signal: AbortSignal,
   ): AsyncGenerator<Assignment, void, undefined> {
-    for (const topic of topics) await this.#cluster.partitionsOf(topic);
-    const member = new GroupMember(this.#cluster, `millrace/${group}`, topics);
-    yield* member.assignments(AbortSignal.any([signal, this.#closing.signal]));
+    const either = AbortSignal.any([signal, this.#closing.signal]);
+    try {
+      for (const topic of topics) await this.#cluster.partitionsOf(topic, either);
+    } catch (error) {
+      if (either.aborted) return;
+      throw error;
+    }
+    yield* new GroupMember(this.#cluster, `millrace/${group}`, topics).assignments(either);
   }
 
   /** The brokers do it. */

@@ -14,6 +14,7 @@ import {
 import type { Lane } from './lane.ts';
 import { findCoordinator, heartbeat, joinGroup, leaveGroup, syncGroup } from './protocol.ts';
 import { retried } from './retry.ts';
+import { unlessAborted, within } from './within.ts';
 
 /** A member that was not heard for so long has left. */
 const SESSION_MS = 10_000;
@@ -21,6 +22,7 @@ const SESSION_MS = 10_000;
 const REBALANCE_MS = 10_000;
 /** Members learn by it that another came or left, twice where partitions move. */
 const HEARTBEAT_MS = 1000;
+const LEAVE_MS = 1000;
 
 const GROUP = 0;
 const PROTOCOL_TYPE = 'consumer';
@@ -72,7 +74,7 @@ export class GroupMember {
           owned = assigned ?? [];
           if (isNews && !signal.aborted) yield owned;
           const mustGoOn = beating === undefined || without(before, owned).length > 0;
-          if (!mustGoOn && (await beating) === 'lost' && !signal.aborted) {
+          if (!mustGoOn && (await unlessAborted(signal, beating)) === 'lost') {
             this.#forgetMembership();
             owned = [];
             yield owned;
@@ -196,20 +198,15 @@ export class GroupMember {
     }
   }
 
-  /** Never rejects: a member that cannot say so is missed after its session. */
+  /** Never rejects, and is not waited for long: a member that cannot say so is missed after its session. */
   async #leave(): Promise<void> {
     const { memberId } = this.#membership;
-    try {
-      if (memberId !== '' && this.#coordinator !== undefined) {
-        await this.#cluster.call(this.#coordinator, leaveGroup, this.#group, [
-          { memberId, groupInstanceId: null },
-        ]);
-      }
-    } catch {
-      // The session's end does it.
-    } finally {
-      await this.#cluster.close(this.#lane);
+    if (memberId !== '' && this.#coordinator !== undefined) {
+      const members = [{ memberId, groupInstanceId: null }];
+      const left = this.#cluster.call(this.#coordinator, leaveGroup, this.#group, members);
+      await within(LEAVE_MS, left).catch(() => undefined);
     }
+    await this.#cluster.close(this.#lane);
   }
 
   #forgetMembership(): void {

@@ -11,12 +11,15 @@ import { positionIn, POSITIONS } from './positions.ts';
 import { retried } from './retry.ts';
 import { transactionEnd } from './transaction-end.ts';
 import { Transactions } from './transactions.ts';
+import { within } from './within.ts';
 
 /** A transaction has at most about this much, unless a single append has more. */
 const TRANSACTION_BYTES = 8_388_608;
 
 /** How long an append waits for the transactions of others that hide its records from readers. */
 const READABLE_WITHIN_MS = 30_000;
+
+const CLOSE_MS = 3000;
 
 type Append = Readonly<{
   blocks: readonly RecordBlock[];
@@ -46,6 +49,7 @@ export class KafkaProducer implements Producer {
   #settled = Promise.resolve();
   #latest: Transaction = { isComplete: true };
   #failure: { error: unknown } | undefined;
+  #isClosed = false;
 
   private constructor(name: string, cluster: Cluster, lane: Lane) {
     this.#name = name;
@@ -80,11 +84,19 @@ export class KafkaProducer implements Producer {
     await settle.promise;
   }
 
+  /** Waits for what is under way, but not for brokers that are out of reach: those appends fail. */
   async close(): Promise<void> {
-    await this.#running;
-    await this.#settled;
+    await within(
+      CLOSE_MS,
+      (async () => {
+        await this.#running;
+        await this.#settled;
+      })(),
+    );
     this.#failure ??= { error: new Error(`the producer ${this.#name} was closed`) };
+    this.#isClosed = true;
     await this.#cluster.close(this.#lane);
+    await this.#running;
   }
 
   /** Never rejects. Ends when nothing waits. */
@@ -101,6 +113,8 @@ export class KafkaProducer implements Producer {
         await this.#fail(error, group);
       }
     }
+    // Those that came while it was being closed.
+    for (const { settle } of this.#waiting.splice(0)) settle.reject(this.#failure?.error);
     this.#running = undefined;
   }
 
@@ -187,7 +201,8 @@ export class KafkaProducer implements Producer {
     const until = performance.now() + READABLE_WITHIN_MS;
     const hidden = new Map(sent);
     hidden.delete(`${POSITIONS.topic}/${POSITIONS.partition}`);
-    for (let delayMs = 1; performance.now() < until; delayMs = Math.min(50, delayMs * 2)) {
+    const isPatient = (): boolean => performance.now() < until && !this.#isClosed;
+    for (let delayMs = 1; isPatient(); delayMs = Math.min(50, delayMs * 2)) {
       try {
         const [isComplete, ends] = await Promise.all([
           transaction.isComplete || this.#transactions.isComplete(),

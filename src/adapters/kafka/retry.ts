@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Backoff, backoffMs } from '../../lib/backoff.ts';
 import { isPassing, logError } from './errors.ts';
+import { unlessAborted } from './within.ts';
 
 /** Long enough for a broker that is started again, or for another to take over its partitions. */
 const PATIENCE_MS = 12_000;
@@ -9,6 +10,7 @@ const BACKOFF: Backoff = { baseMs: 10, maxMs: 500 };
 export type RetryOptions = Readonly<{
   /** For the error: what was asked for. */
   facts: Record<string, unknown>;
+  /** Ends it at once. */
   signal?: AbortSignal;
   patienceMs?: number;
   backoff?: Backoff;
@@ -22,7 +24,7 @@ export async function retried<T>(attempt: () => Promise<T>, options: RetryOption
   const until = performance.now() + patienceMs;
   for (let failures = 1; ; failures += 1) {
     try {
-      return await attempt();
+      return await (signal === undefined ? attempt() : unlessAborted(signal, attempt()));
     } catch (error) {
       if (!isPassing(error) || performance.now() >= until || signal?.aborted) {
         throw logError(error, facts);
