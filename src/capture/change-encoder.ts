@@ -107,7 +107,7 @@ export class ChangeEncoder {
     return new EnvelopeEncoder(relation, this.#options.names, writers);
   }
 
-  /** Where the row that was copied last stands in the order of its key; undefined without a key. */
+  /** Where the row that was copied, or whose key was read, last stands in the order of its key; undefined without a key. */
   lastPlace(relation: Relation): KeyPlace | undefined {
     if (relation.keyColumns.length === 0) return undefined;
     const values = relation.keyColumns.map((column) =>
@@ -116,11 +116,11 @@ export class ChangeEncoder {
     return { order: relation.keyOrder, values };
   }
 
-  /** The key of a copied row as the envelope writes it, and its place. Resolves escapes in `row`. */
-  readKey(encoder: EnvelopeEncoder, row: Buffer): { text: string; place: KeyPlace | undefined } {
-    this.#new.readCopy(row, 0, encoder.relation.shape.columns.length);
-    const place = this.lastPlace(encoder.relation);
-    return { text: place === undefined ? '' : encoder.keyText(this.#new, undefined), place };
+  /** The key of a copied row as the envelope writes it; empty without one. Resolves escapes in `row`. */
+  readKey(encoder: EnvelopeEncoder, row: Buffer): string {
+    const { shape, keyColumns } = encoder.relation;
+    this.#new.readCopy(row, 0, shape.columns.length);
+    return keyColumns.length === 0 ? '' : encoder.keyText(this.#new, undefined);
   }
 
   #insert(

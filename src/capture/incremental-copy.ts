@@ -227,29 +227,26 @@ export class IncrementalCopy {
       return;
     }
     const { rows, isLast } = chunk.rows;
-    let after: KeyPlace | undefined;
+    const after = (): KeyPlace | undefined => this.#encoder.lastPlace(encoder.relation);
     // What is encoded and what is left must never differ across an await: an append may come there.
     for (const row of rows) {
-      after = this.#encodeRow(chunk, encoder, row, origin);
+      this.#encodeRow(chunk, encoder, row, origin);
       if (!this.#appender.isFull) continue;
-      this.#go(chunk.task, after);
+      this.#go(chunk.task, after());
       await this.#appender.room();
     }
-    this.#go(chunk.task, isLast ? undefined : after);
+    this.#go(chunk.task, isLast ? undefined : after());
   }
 
-  /** Returns the row's place in the copy, whether it was dropped or not. */
-  #encodeRow(
-    chunk: Chunk,
-    encoder: EnvelopeEncoder,
-    row: Buffer,
-    origin: Origin,
-  ): KeyPlace | undefined {
-    const key = this.#encoder.readKey(encoder, Buffer.from(row));
-    if (this.#touched.isNewer(chunk.task.oid, key.text, chunk.visible)) return key.place;
-    this.#encoder.copiedRow(encoder, Buffer.from(row), 0, origin, null);
+  /** Encodes the row, or drops it; either way it is the encoder's last. */
+  #encodeRow(chunk: Chunk, encoder: EnvelopeEncoder, row: Buffer, origin: Origin): void {
+    const { oid } = chunk.task;
+    if (this.#touched.has(oid)) {
+      const key = this.#encoder.readKey(encoder, Buffer.from(row));
+      if (this.#touched.isNewer(oid, key, chunk.visible)) return;
+    }
+    this.#encoder.copiedRow(encoder, row, 0, origin, null);
     this.#progress.rows(chunk.task, 1);
-    return key.place;
   }
 
   /** What is left now: the task from behind `after` on, or without one the tasks behind it. */

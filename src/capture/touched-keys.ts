@@ -68,6 +68,11 @@ export class TouchedKeys {
     }
   }
 
+  /** False when `isNewer` is false for all rows of the table. */
+  has(oid: number): boolean {
+    return this.#tables.has(oid);
+  }
+
   /** True when the stream has told of this row what the snapshot does not see. */
   isNewer(oid: number, key: string, snapshot: TransactionSnapshot): boolean {
     const touched = this.#tables.get(oid);
