@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { after, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Admin, Producer as LibraryProducer } from '@platformatic/kafka';
+import { Cluster } from '../../src/adapters/kafka/cluster.ts';
 import { KafkaEventLog } from '../../src/adapters/kafka/event-log.ts';
-import type { ErrorCode, MillraceError } from '../../src/domain/errors.ts';
+import { describeTransactions } from '../../src/adapters/kafka/protocol.ts';
+import { Transactions } from '../../src/adapters/kafka/transactions.ts';
+import { type ErrorCode, MillraceError } from '../../src/domain/errors.ts';
 import { blocksOf, type LogRecord, type RecordBlock } from '../../src/domain/record-block.ts';
 import type { EventLog, TopicDeclaration } from '../../src/ports/event-log.ts';
 import { readTo } from '../../src/ports/read-to.ts';
@@ -12,7 +16,7 @@ import { temporaryKafka } from './servers/kafka.ts';
 /** The records of these tests are of 1970. */
 const RETENTION = { ms: Number.MAX_SAFE_INTEGER, bytes: 1 << 30 };
 
-describe('KafkaEventLog', async () => {
+describe('KafkaEventLog', { concurrency: true }, async () => {
   const kafka = await temporaryKafka();
   after(() => kafka[Symbol.asyncDispose]());
   const open = (retention = RETENTION) =>
@@ -90,6 +94,33 @@ describe('KafkaEventLog', async () => {
     await other.transaction.abort();
     await other.producer.close();
     assert.equal(await log.positionOf(name), 'two');
+  });
+
+  test('tells a transaction that took too long from one whose producer was replaced', async () => {
+    await using log = await open();
+    const topic = await created(log);
+    await using cluster = await Cluster.open({ brokers: kafka.brokers });
+    const outcomeOf = async (meanwhile: (id: string) => Promise<unknown>) => {
+      const transactions = new Transactions(cluster, cluster.lane(), `millrace/${randomUUID()}`);
+      await transactions.takeOver();
+      await transactions.begin([{ topic, partition: 0 }]);
+      await meanwhile(transactions.id);
+      const failure = await transactions.commit().catch((error: unknown) => error);
+      const explained = await transactions.explain(failure);
+      return explained instanceof MillraceError && explained.code;
+    };
+    const stateOf = async (id: string) => {
+      const { transactionStates } = await cluster.call(cluster.any(), describeTransactions, [id]);
+      return transactionStates[0]?.transactionState;
+    };
+    const [tooLong, replaced] = await Promise.all([
+      outcomeOf(async (id) => {
+        while ((await stateOf(id)) !== 'CompleteAbort') await sleep(200);
+      }),
+      outcomeOf((id) => new Transactions(cluster, cluster.lane(), id).takeOver()),
+    ]);
+    assert.equal(tooLong, 'log_unreachable');
+    assert.equal(replaced, 'producer_fenced');
   });
 
   for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
