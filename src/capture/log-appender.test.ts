@@ -44,6 +44,28 @@ function prepare(append?: Producer['append']) {
 }
 
 describe('LogAppender', () => {
+  test('has stored what there is now once the append after the one under way has ended, however much more comes', async () => {
+    const { appender, underWay, durable, encode } = prepare();
+    encode();
+    appender.kick();
+    encode();
+    let isStored = false;
+    const stored = appender.stored().then(() => (isStored = true));
+    underWay[0]?.end();
+    while (underWay.length < 2) await Promise.resolve();
+    encode(); // a stream that never rests
+    assert.equal(isStored, false);
+    underWay[1]?.end();
+    await stored;
+    assert.deepEqual(
+      durable.map(({ end }) => end),
+      [at(1), at(2)],
+    );
+    while (underWay.length < 3) await Promise.resolve();
+    underWay[2]?.end();
+    await appender.stop();
+  });
+
   test('fills the next batch while one is appended, each with the position of its last record', async () => {
     const { appender, underWay, durable, encode } = prepare();
     encode();

@@ -24,6 +24,21 @@ describe('TransactionTracker', () => {
     );
   });
 
+  test('tells which transactions came last, those of long ago left out', () => {
+    const tracker = new TransactionTracker(at(0), undefined);
+    assert.deepEqual(tracker.recent(), []);
+    tracker.begin(0, 10, 0, 7);
+    tracker.commit(at(11));
+    tracker.begin(0, 20, 0, 8);
+    assert.deepEqual(tracker.recent(), [7, 8]);
+    tracker.commit(at(21));
+    tracker.begin(1, 0, 0, 9); // four gigabytes on
+    assert.deepEqual(tracker.recent(), [9]);
+    for (let xid = 10; xid < 3000; xid += 1) tracker.begin(1, xid, 0, xid);
+    const recent = tracker.recent();
+    assert.ok(recent.length < 3000 && recent.includes(2999) && !recent.includes(10));
+  });
+
   test('a keepalive moves the end on, but not inside a transaction', () => {
     const tracker = new TransactionTracker(at(1), undefined);
     assert.equal(tracker.keepalive(at(9)), true);
