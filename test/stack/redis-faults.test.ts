@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { RedisAddress } from '../../src/adapters/redis/client.ts';
 import { RedisStore } from '../../src/adapters/redis/store.ts';
@@ -155,6 +156,29 @@ describe('a server that changes while it is used', () => {
     const { t } = await reachable(() => store.offsets('a'));
     // What was sent before it stood still may have been obeyed afterwards.
     assert.ok(t === 1 || t === 2, String(t));
+  });
+});
+
+describe('a server that is gone when the store is closed', () => {
+  test('holds up nobody who asked for nothing', async () => {
+    await using server = await temporaryRedis();
+    const store = await RedisStore.open(server, { silenceMs: 300 });
+    server.pause();
+    // The client's own ping waits for its answer by then.
+    await sleep(200);
+    await store[Symbol.asyncDispose]();
+    server.resume();
+  });
+
+  test('is waited for no longer than it would be otherwise', async () => {
+    await using server = await temporaryRedis();
+    const store = await RedisStore.open(server, { silenceMs: 300 });
+    server.pause();
+    const refused = assert.rejects(store.offsets('a'), { code: 'store_unreachable' });
+    await new Promise(setImmediate);
+    await store[Symbol.asyncDispose]();
+    await refused;
+    server.resume();
   });
 });
 

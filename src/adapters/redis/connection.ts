@@ -41,6 +41,7 @@ export class RedisConnection implements AsyncDisposable {
   #lost: Error | undefined;
   #unanswered = 0;
   #silence: NodeJS.Timeout | undefined;
+  #allAnswered = Promise.withResolvers<void>();
 
   private constructor(address: RedisAddress, options: ConnectionOptions) {
     this.#address = address;
@@ -77,11 +78,14 @@ export class RedisConnection implements AsyncDisposable {
     }
   }
 
-  /** Waits for what was sent. */
+  /**
+   * Waits for what was sent. Not by the client's own `close`, which waits for its pings too, and for
+   * ever where the connection is lost meanwhile.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#state = 'ended';
-    if (this.#client.isReady) await this.#client.close();
-    else this.#client.destroy();
+    if (this.#unanswered > 0) await this.#allAnswered.promise;
+    this.#client.destroy();
   }
 
   async #connect(): Promise<void> {
@@ -122,6 +126,7 @@ export class RedisConnection implements AsyncDisposable {
   // The socket's own timeout is put off by each command that is written.
   #expectAnswer(): void {
     if (this.#unanswered++ > 0) return;
+    this.#allAnswered = Promise.withResolvers();
     const { silenceMs } = this.#options;
     this.#silence = setTimeout(
       () => this.#renew(this.#client, new SocketTimeoutError(silenceMs)),
@@ -130,8 +135,9 @@ export class RedisConnection implements AsyncDisposable {
   }
 
   #answered(): void {
-    if (--this.#unanswered > 0) this.#silence?.refresh();
-    else clearTimeout(this.#silence);
+    if (--this.#unanswered > 0) return void this.#silence?.refresh();
+    clearTimeout(this.#silence);
+    this.#allAnswered.resolve();
   }
 
   #renew(client: Client, cause: Error): void {
