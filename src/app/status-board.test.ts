@@ -60,6 +60,17 @@ describe('statuses of a worker', () => {
     assert.equal(await countIn(log), 1);
   });
 
+  test('are told by the next run where one has failed', async () => {
+    const log = await logOfStatuses();
+    const publisher = new StatusPublisher('x', log, [generatorAt(() => NOW_MS)]);
+    const failing = publisher.run(AbortSignal.abort());
+    // It is fenced between its opening and its first append.
+    await log.openProducer(publisher.name);
+    await assert.rejects(failing, { code: 'producer_fenced' });
+    await publisher.run(AbortSignal.abort());
+    assert.equal(await countIn(log), 1);
+  });
+
   test('make it live by when they were told, not by when they are read', async () => {
     const log = await logOfStatuses();
     const stop = new AbortController();

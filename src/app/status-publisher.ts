@@ -49,6 +49,10 @@ export class StatusPublisher implements Part {
         if (isLast) return;
         await this.#pause(signal);
       }
+    } catch (error) {
+      // What was about to be told may not be in the log: the next run tells all of it again.
+      this.#told.clear();
+      throw error;
     } finally {
       await producer.close();
     }
