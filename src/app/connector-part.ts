@@ -26,6 +26,8 @@ export class ConnectorPart implements Part, AsyncDisposable {
   #isPaused = false;
   #failure: unknown;
   #seen: ConnectorState | undefined;
+  /** What was asked before this part first ran is not obeyed. */
+  #nextCommand: number | undefined;
 
   constructor(options: ConnectorPartOptions) {
     this.#options = options;
@@ -79,8 +81,10 @@ export class ConnectorPart implements Part, AsyncDisposable {
   async #obey(signal: AbortSignal): Promise<void> {
     const { log, config, onChange } = this.#options;
     const topic = { topic: COMMANDS, partition: 0 };
-    const { end } = await log.offsets(topic);
-    for await (const { records } of log.read({ ...topic, offset: end }, signal)) {
+    this.#nextCommand ??= (await log.offsets(topic)).end;
+    const from = { ...topic, offset: this.#nextCommand };
+    for await (const { records, next } of log.read(from, signal)) {
+      this.#nextCommand = next;
       for (const { value } of records) {
         if (value === null) continue;
         const command = JSON.parse(Buffer.from(value).toString('utf8')) as Command;

@@ -6,7 +6,7 @@ import { StatusBoard } from './status-board.ts';
 
 /**
  * Asks the connector, wherever it runs, to copy the table behind `topic` anew. Resolves once the
- * command is durable: until a connector works, nobody would obey it, so it waits for one. Rejects
+ * command is durable: until a connector works, nobody would obey it, so it waits to hear of one. Rejects
  * when `signal` aborts.
  */
 export async function requestCopy(
@@ -17,10 +17,16 @@ export async function requestCopy(
 ): Promise<void> {
   const statuses = new StatusBoard(log);
   await statuses.load();
+  const before = statuses.connector;
+  const isThere = (): true | undefined => {
+    const { connector } = statuses;
+    if (connector === undefined || !isAtWork(connector)) return undefined;
+    return connector !== before || isOfThisProcess(connector) || undefined;
+  };
   const found = new AbortController();
   const following = statuses.run(AbortSignal.any([signal, found.signal]));
   try {
-    await Promise.race([following, statuses.until(() => isAtWork(statuses.connector), signal)]);
+    await Promise.race([following, statuses.until(isThere, signal)]);
     const sender = new CommandSender(log, Date.now, `copy request ${randomUUID()}`);
     await sender.send({ do: 'copy', connector, topics: [topic] });
   } finally {
@@ -29,6 +35,14 @@ export async function requestCopy(
   }
 }
 
-function isAtWork(connector: ConnectorStatus | undefined): true | undefined {
-  return connector?.state === 'streaming' || connector?.state === 'copying' ? true : undefined;
+function isAtWork({ state }: ConnectorStatus): boolean {
+  return state === 'streaming' || state === 'copying';
+}
+
+/**
+ * What one process that runs everything told since it began. All else may have been told by somebody
+ * who was killed since: a worker that lives tells again within seconds.
+ */
+function isOfThisProcess({ worker, atMs }: ConnectorStatus): boolean {
+  return worker === undefined && atMs >= Date.now() - process.uptime() * 1000;
 }

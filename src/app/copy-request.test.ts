@@ -1,0 +1,77 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MemoryEventLog } from '../adapters/memory/event-log.ts';
+import type { ConnectorStatus } from '../domain/status.ts';
+import type { EventLog } from '../ports/event-log.ts';
+import { requestCopy } from './copy-request.ts';
+import { StatusPublisher } from './status-publisher.ts';
+import { COMMANDS, declaredTopics } from './topics.ts';
+
+const { signal } = new AbortController();
+
+function connectorSince(atMs: number) {
+  const status = (): ConnectorStatus => ({
+    component: 'connector',
+    name: 'shop',
+    atMs,
+    state: 'streaming',
+    slot: 's',
+    publication: 'p',
+    changes: 0,
+  });
+  return { name: 'connector', run: async () => {}, status };
+}
+
+async function newLog(): Promise<MemoryEventLog> {
+  const log = new MemoryEventLog();
+  await log.createTopics(declaredTopics([]));
+  return log;
+}
+
+/** Tells once, and is killed: it never says goodbye. */
+async function tell(log: EventLog, atMs: number, worker?: string): Promise<void> {
+  const publisher = new StatusPublisher(`test ${atMs}`, log, [connectorSince(atMs)], worker);
+  const stop = new AbortController();
+  const before = (await log.offsets({ topic: 'millrace.status', partition: 0 })).end;
+  const following = log.read({ topic: 'millrace.status', partition: 0, offset: before }, signal);
+  const running = publisher.run(stop.signal);
+  for await (const { records } of following) if (records.length > 0) break;
+  // The farewell would be the next record: it is told by a producer that is fenced.
+  await log.openProducer(publisher.name);
+  stop.abort();
+  await running.catch(() => undefined);
+}
+
+const commandsIn = async (log: EventLog): Promise<number> =>
+  (await log.offsets({ topic: COMMANDS, partition: 0 })).end;
+
+describe('a copy that is asked for', () => {
+  test('waits to hear of a worker, whatever one told before that may be killed by now', async () => {
+    const log = await newLog();
+    await tell(log, Date.now() - 1000, 'host-1');
+    const asking = requestCopy(log, 'shop', 'dbserver1.public.orders', signal);
+    for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
+    assert.equal(await commandsIn(log), 0);
+    await tell(log, Date.now(), 'host-2');
+    await asking;
+    assert.equal(await commandsIn(log), 1);
+  });
+
+  test('waits for the connector of this process, whatever one before it told', async () => {
+    const log = await newLog();
+    await tell(log, Date.now() - process.uptime() * 1000 - 1000);
+    const asking = requestCopy(log, 'shop', 'dbserver1.public.orders', signal);
+    for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
+    assert.equal(await commandsIn(log), 0);
+    await tell(log, Date.now());
+    await asking;
+    assert.equal(await commandsIn(log), 1);
+  });
+
+  test('is sent at once where the connector of this process has told that it works', async () => {
+    const log = await newLog();
+    await tell(log, Date.now());
+    await requestCopy(log, 'shop', 'dbserver1.public.orders', signal);
+    assert.equal(await commandsIn(log), 1);
+  });
+});
