@@ -231,6 +231,11 @@ export const REMEDIES = {
     exit: 1,
     hint: 'The stored offsets are not those expected: another worker took over, or the store lost writes; the task rewinds by itself.',
   },
+  task_taken_over: {
+    retry: 'auto',
+    exit: 1,
+    hint: 'Another worker has begun to put out records of this task, as this one was silent for long; it joins the others again by itself.',
+  },
   store_key_too_long: {
     retry: 'never',
     exit: 1,

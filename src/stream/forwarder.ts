@@ -1,3 +1,4 @@
+import { MillraceError } from '../domain/errors.ts';
 import { blocksOf, type LogRecord } from '../domain/record-block.ts';
 import { Wakeup } from '../lib/wakeup.ts';
 import type { EventLog, Producer } from '../ports/event-log.ts';
@@ -79,13 +80,23 @@ export class Forwarder {
         const fresh = notAppended(outgoing, appended, { deadLetterTopic, parked });
         if (fresh.length > 0) {
           const blocks = blocksOf(fresh.map(({ record }) => encoded(record)));
-          await producer.append(blocks, JSON.stringify(withAppended(appended, fresh)));
+          await this.#append(producer, blocks, JSON.stringify(withAppended(appended, fresh)));
         }
         await this.#store.forwarded(this.#task, last);
         this.#forget(outgoing.length);
       }
     } finally {
       await producer?.close();
+    }
+  }
+
+  /** Nobody is to stop who was fenced: a worker that was cut off takes part again. */
+  async #append(producer: Producer, ...what: Parameters<Producer['append']>): Promise<void> {
+    try {
+      await producer.append(...what);
+    } catch (error) {
+      const isFenced = error instanceof MillraceError && error.code === 'producer_fenced';
+      throw isFenced ? new MillraceError('task_taken_over', { task: this.#task }, error) : error;
     }
   }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MemoryStore } from '../adapters/memory/store.ts';
-import { MillraceError } from '../domain/errors.ts';
+import { MillraceError, remedyFor } from '../domain/errors.ts';
 import { murmur2 } from '../lib/murmur2.ts';
 import type { Processor } from './processor.ts';
 import {
@@ -243,6 +243,27 @@ describe('a task whose commit conflicts', () => {
     const running = start({ log, store });
     await assert.rejects(running.ended, { code: 'commit_conflict' });
   });
+});
+
+test('a worker whose task another has taken over is not stopped for good', async () => {
+  const log = await newLog();
+  const store = new MemoryStore();
+  const cutOff = start({ log, store });
+  await append(log, [order(1, '1')]);
+  await cutOff.idle();
+  await log.openProducer(TASK);
+  await append(log, [order(2, '2')]);
+  const failure: unknown = await cutOff.ended.catch((error: unknown) => error);
+  assert.equal(failure instanceof MillraceError && failure.code, 'task_taken_over');
+  assert.equal(remedyFor(failure).retry, 'auto');
+  await using again = start({ log, store });
+  await again.idle();
+  assert.deepEqual(
+    (await Promise.all([0, 1, 2].map((partition) => values(log, OUTPUT, partition))))
+      .flat()
+      .toSorted(),
+    ['c 1', 'c 2'],
+  );
 });
 
 test('a task that waits for records hears at once that its commit failed', async () => {
