@@ -23,7 +23,8 @@ export type ChangeEvent = Readonly<{
     ts_ms: number;
     txId: number | null;
     lsn: number | null;
-    snapshot: string;
+    /** Null where a converter leaves out what is the default: streamed. */
+    snapshot: string | null;
   }>;
   /** When the connector processed the change. */
   ts_ms?: number;
