@@ -20,6 +20,7 @@ import { ensurePositions, ensureTopics, listTopics, type Retention } from './top
 export class KafkaEventLog implements EventLog {
   readonly #cluster: Cluster;
   readonly #retention: Retention;
+  /** Those that are open. */
   readonly #producers = new Set<Producer>();
   readonly #closing = new AbortController();
 
@@ -56,7 +57,9 @@ export class KafkaEventLog implements EventLog {
   }
 
   async openProducer(name: string): Promise<Producer> {
-    const producer = await KafkaProducer.open(this.#cluster, name);
+    const producer = await KafkaProducer.open(this.#cluster, name, () => {
+      this.#producers.delete(producer);
+    });
     this.#producers.add(producer);
     return producer;
   }

@@ -42,6 +42,7 @@ export class KafkaProducer implements Producer {
   readonly #lane: Lane;
   readonly #transactions: Transactions;
   readonly #sender: BatchSender;
+  readonly #onClosed: () => void;
   readonly #waiting: Append[] = [];
   #position: string | undefined;
   #running: Promise<void> | undefined;
@@ -51,18 +52,19 @@ export class KafkaProducer implements Producer {
   #failure: { error: unknown } | undefined;
   #isClosed = false;
 
-  private constructor(name: string, cluster: Cluster, lane: Lane) {
+  private constructor(name: string, cluster: Cluster, lane: Lane, onClosed: () => void) {
     this.#name = name;
+    this.#onClosed = onClosed;
     this.#cluster = cluster;
     this.#lane = lane;
     this.#transactions = new Transactions(cluster, lane, `millrace/${name}`);
     this.#sender = new BatchSender(cluster, lane, this.#transactions);
   }
 
-  static async open(cluster: Cluster, name: string): Promise<KafkaProducer> {
+  static async open(cluster: Cluster, name: string, onClosed: () => void): Promise<KafkaProducer> {
     const lane = cluster.lane();
     try {
-      const producer = new KafkaProducer(name, cluster, lane);
+      const producer = new KafkaProducer(name, cluster, lane, onClosed);
       await producer.#transactions.takeOver();
       producer.#position = await positionIn(cluster, name);
       return producer;
@@ -97,6 +99,7 @@ export class KafkaProducer implements Producer {
     this.#isClosed = true;
     await this.#cluster.close(this.#lane);
     await this.#running;
+    this.#onClosed();
   }
 
   /** Never rejects. Ends when nothing waits. */
