@@ -75,7 +75,7 @@ const failsWith =
 describe('DebeziumConnector', () => {
   test('registers a connector that copies, then streams, and goes on when watching ends', async () => {
     const { table, topic, options } = await given(3);
-    const first = await watching(servers, options, { partitions: 2 });
+    await using first = await watching(servers, options, { partitions: 2 });
     const copied = await first.until('streaming', ({ copy }) => copy?.[0]?.done === true);
     assert.deepEqual(copied.copy, [
       { table: `public.${table}`, rows: 3, estimatedRows: -1, done: true },
@@ -148,7 +148,7 @@ describe('DebeziumConnector', () => {
 
   test('pauses without holding the slot, resumes, and keeps a pause when watching ends', async () => {
     const { table, topic, options } = await given(1);
-    const first = await watching(servers, options);
+    await using first = await watching(servers, options);
     await first.until('streaming');
     first.connector.pause();
     await first.until('paused');

@@ -1,41 +1,22 @@
-import { randomUUID } from 'node:crypto';
-import { MillraceError, remedyFor } from '../../domain/errors.ts';
+import { remedyFor } from '../../domain/errors.ts';
 import { formatLsn } from '../../domain/lsn.ts';
-import { blocksOf } from '../../domain/record-block.ts';
 import type { ConnectorState, ConnectorStatus } from '../../domain/status.ts';
 import type { Clock } from '../../lib/clock.ts';
-import { must } from '../../lib/must.ts';
 import { runTogether } from '../../lib/run-together.ts';
-import type { ChangeSource, Slot, SourceIdentity } from '../../ports/change-source.ts';
+import type { ChangeSource, Slot } from '../../ports/change-source.ts';
 import type { Connector } from '../../ports/connector.ts';
-import type { EventLog, TopicDeclaration } from '../../ports/event-log.ts';
+import type { EventLog, TopicPartition } from '../../ports/event-log.ts';
+import { type CapturedTable, CapturedTopics } from './captured-topics.ts';
+import { signalCopy } from './copy-signal.ts';
 import { CopyWatch } from './copy-watch.ts';
-import {
-  completeOptions,
-  hiderOf,
-  type KafkaAccess,
-  type Options,
-  refuseInvalid,
-} from './options.ts';
-import { decideBeginning, offsetAt, positionIn } from './position.ts';
+import { hiderOf, type KafkaAccess, type Options, type OwnTopics } from './options.ts';
+import { Registration } from './registration.ts';
 import { ConnectRest, type ConnectStatus } from './rest.ts';
 import { failureIn, isHopeless, TaskFailures } from './task-failures.ts';
 import { TopicProgress } from './topic-progress.ts';
 
-const PLUGIN = 'io.debezium.connector.postgresql.PostgresConnector';
 const LOOK_EVERY_MS = 1000;
-/** A table without its topic holds up the whole connector, as nothing makes topics by itself. */
 const DECLARE_EVERY_MS = 3000;
-/** Workers tell each other by a topic what is to run. */
-const STATE_PATIENCE_MS = 60_000;
-const STATE_LOOK_MS = 100;
-
-export type CapturedTable = Readonly<{
-  schema: string;
-  name: string;
-  topic: string;
-  estimatedRows: number;
-}>;
 
 export type DebeziumParts = Readonly<{
   /** Of Kafka Connect's REST interface. */
@@ -74,37 +55,45 @@ export class DebeziumConnector implements Connector {
   readonly name: string;
   readonly #parts: DebeziumParts;
   readonly #rest: ConnectRest;
-  readonly #hide: (text: string) => string;
-  readonly #failures: TaskFailures;
+  readonly #registration: Registration;
+  readonly #topics: CapturedTopics;
+  readonly #own: OwnTopics;
   readonly #progress: TopicProgress;
   readonly #copies: CopyWatch;
-  readonly #topics: Readonly<{ signals: string; notifications: string }>;
-  #tables: readonly CapturedTable[] = [];
-  #declaredMs = -Infinity;
+  readonly #failures: TaskFailures;
+  readonly #hide: (text: string) => string;
   #state: ConnectorState = 'stopped';
   #problem: string | undefined;
+  /** Why the last copy that was asked for is not made. */
   #refusal: string | undefined;
   #slot: Slot | undefined;
+  /** Under way, or about to begin. */
+  #isFirstCopy = false;
+  #declaredMs = 0;
   /** What operators asked for and Connect was not told yet; the last one counts. */
   #wish: 'stop' | 'resume' | 'restart' | undefined;
   #isPauseWished = false;
   /** Until it is run again, nothing registers it anew. */
   #isRemoved = false;
-  /** Ends the pause between two looks. */
+  /** Ends the wait between two looks. */
   #interrupt = new AbortController();
 
   constructor(parts: DebeziumParts) {
+    const { name, url, options, log, partitionsOf } = parts;
     this.#parts = parts;
-    this.name = parts.name;
-    this.#hide = hiderOf(parts.options);
-    this.#rest = new ConnectRest(parts.url, this.#hide);
-    this.#failures = new TaskFailures(parts.random);
-    this.#progress = new TopicProgress(parts.log, parts.partitionsOf);
-    this.#copies = new CopyWatch((table) => this.#estimateOf(table));
-    this.#topics = {
-      signals: `millrace.signals.${parts.name}`,
-      notifications: `millrace.notifications.${parts.name}`,
+    this.name = name;
+    this.#hide = hiderOf(options);
+    this.#rest = new ConnectRest(url, this.#hide);
+    this.#own = {
+      signals: `millrace.signals.${name}`,
+      notifications: `millrace.notifications.${name}`,
     };
+    const shared = { rest: this.#rest, own: this.#own, hide: this.#hide };
+    this.#registration = new Registration({ ...parts, ...shared });
+    this.#topics = new CapturedTopics({ ...parts, own: this.#own });
+    this.#progress = new TopicProgress(log, partitionsOf);
+    this.#copies = new CopyWatch((table) => this.#estimateOf(table));
+    this.#failures = new TaskFailures(parts.random);
   }
 
   async run(signal: AbortSignal): Promise<void> {
@@ -112,9 +101,14 @@ export class DebeziumConnector implements Connector {
     this.#isRemoved = false;
     try {
       await this.#declareTopics();
-      await this.#lookAtTopics();
+      await this.#progress.look(this.#topics.names());
+      const told = { topic: this.#own.notifications, partition: 0 };
+      const { end } = await this.#parts.log.offsets(told);
       await this.#register(signal);
-      await runTogether(signal, [(stop) => this.#watch(stop), (stop) => this.#followCopies(stop)]);
+      await runTogether(signal, [
+        (stop) => this.#watch(stop),
+        (stop) => this.#followCopies({ ...told, offset: end }, stop),
+      ]);
       this.#state = 'stopped';
     } catch (error) {
       if (signal.aborted) {
@@ -139,8 +133,13 @@ export class DebeziumConnector implements Connector {
   }
 
   async copy(topics: readonly string[]): Promise<void> {
+    const { log, topicPrefix, clock } = this.#parts;
     try {
-      await this.#signalCopy(topics);
+      const tables = this.#topics.tablesOf(topics, this.name);
+      const topic = this.#own.signals;
+      const to = { connector: this.name, topic, topicPrefix, nowMs: clock.nowMs() };
+      await signalCopy(log, tables, to);
+      this.#copies.ordered(tables.map(nameOf));
       this.#refusal = undefined;
     } catch (error) {
       this.#refusal = textOf(error);
@@ -151,10 +150,7 @@ export class DebeziumConnector implements Connector {
   /** Takes the connector from Connect, with what is stored of it there; its slot and topics stay. */
   async remove(signal: AbortSignal): Promise<void> {
     this.#isRemoved = true;
-    if ((await this.#rest.config(this.name, signal)) === undefined) return;
-    await this.#stop(signal);
-    await this.#rest.deleteOffsets(this.name, signal);
-    await this.#rest.delete(this.name, signal);
+    await this.#registration.remove(signal);
   }
 
   status(): ConnectorStatus {
@@ -162,8 +158,7 @@ export class DebeziumConnector implements Connector {
     const copy = this.#copies.tables();
     const problem = this.#problem ?? this.#refusal ?? this.#copies.problem;
     const { confirmedFlush, lagBytes } = this.#slot ?? {};
-    // Debezium tells of a copied table before its records are counted in the topics.
-    const copied = copy.reduce((sum, { rows }) => sum + rows, 0);
+    const { changes, lagMs } = this.#progress;
     return {
       component: 'connector',
       atMs: clock.nowMs(),
@@ -171,10 +166,10 @@ export class DebeziumConnector implements Connector {
       state: this.#state,
       slot,
       publication,
-      changes: Math.max(this.#progress.changes, copied),
+      changes,
       ...(confirmedFlush !== undefined && { confirmedLsn: formatLsn(confirmedFlush) }),
       ...(lagBytes !== undefined && { lagBytes }),
-      ...(this.#progress.lagMs !== undefined && { lagMs: this.#progress.lagMs }),
+      ...(lagMs !== undefined && { lagMs }),
       ...(copy.length > 0 && { copy }),
       ...(problem !== undefined && { problem }),
     };
@@ -185,120 +180,21 @@ export class DebeziumConnector implements Connector {
     this.#interrupt.abort();
   }
 
-  // Registration
-
   async #register(signal: AbortSignal): Promise<void> {
-    const { options, kafka, source } = this.#parts;
-    const plugins = await this.#rest.plugins(signal);
-    if (!plugins.some((plugin) => plugin.class === PLUGIN))
-      throw new MillraceError('connect_plugin_missing', {
-        url: this.#parts.url,
-        expected: PLUGIN,
-        found: plugins.map((plugin) => plugin.class).join(', ') || 'no connector',
-      });
-    // What is wrong with the source itself is told from here, not as a wrong option.
-    const server = await source.identify();
-    const wanted = await completeOptions(options, this.name, this.#topics, kafka);
-    refuseInvalid(wanted, await this.#rest.validate(PLUGIN, wanted, signal), this.#hide);
-    const found = await this.#rest.config(this.name, signal);
-    if (found === undefined) await this.#rest.create(this.name, wanted, signal);
-    try {
-      const isToStart = await this.#place(server, found !== undefined, signal);
-      if (found !== undefined && !isSame(found, wanted))
-        await this.#rest.configure(this.name, wanted, signal);
-      if (isToStart && !this.#isPauseWished) await this.#rest.resume(this.name, signal);
-    } catch (error) {
-      // One that stays is stopped, and counts as one that never ran.
-      if (found === undefined) await this.#rest.delete(this.name, signal).catch(() => undefined);
-      throw error;
-    }
+    const how = { isPaused: this.#isPauseWished };
+    this.#isFirstCopy = await this.#registration.ensure(how, signal);
   }
 
-  /** Sees to it that Debezium begins where nothing is lost; true where it is to be started then. */
-  async #place(server: SourceIdentity, isKnown: boolean, signal: AbortSignal): Promise<boolean> {
-    const { source, slot: slotName, publication, topicPrefix, adoptSlot } = this.#parts;
-    const stored = await this.#position(signal);
-    const hasRun = stored !== undefined || (isKnown && !(await this.#isStopped(signal)));
-    const beginning = decideBeginning({
-      stored,
-      slot: await source.slot(slotName),
-      server,
-      slotName,
-      hasRun,
-      adoptSlot,
-    });
-    // Made anew, it would publish from now on, and what changed since the slot's position would be left out.
-    if (beginning.how !== 'afresh' && !(await source.publicationExists(publication)))
-      throw new MillraceError('publication_missing', { publication });
-    if (beginning.how === 'adopt') {
-      await this.#stop(signal);
-      await this.#rest.setOffsets(this.name, [offsetAt(beginning.from, topicPrefix)], signal);
-    }
-    this.#copies.isFirst = stored?.isCopying ?? (beginning.how === 'afresh' && this.#copiesFirst());
-    return !isKnown || !hasRun || beginning.how === 'adopt';
-  }
-
-  async #isStopped(signal: AbortSignal): Promise<boolean> {
-    return (await this.#rest.status(this.name, signal))?.connector.state === 'STOPPED';
-  }
-
-  #copiesFirst(): boolean {
-    return !['no_data', 'never'].includes(this.#parts.options['snapshot.mode'] ?? 'initial');
-  }
-
-  async #position(signal: AbortSignal) {
-    return positionIn(await this.#rest.offsets(this.name, signal), this.#parts.topicPrefix);
-  }
-
-  async #stop(signal: AbortSignal): Promise<void> {
-    const { clock, url } = this.#parts;
-    await this.#rest.stop(this.name, signal);
-    const deadlineMs = clock.nowMs() + STATE_PATIENCE_MS;
-    for (;;) {
-      const status = await this.#rest.status(this.name, signal);
-      if (status?.connector.state === 'STOPPED' && status.tasks.length === 0) return;
-      if (clock.nowMs() >= deadlineMs)
-        throw new MillraceError('connect_unreachable', { url, said: 'it does not stop its tasks' });
-      await clock.sleep(STATE_LOOK_MS, signal);
-      signal.throwIfAborted();
-    }
-  }
-
-  /** Creates the topics that are missing: new tables come while the connector runs. */
   async #declareTopics(): Promise<void> {
-    const { options, topicPrefix, partitionsOf, tables, log, clock } = this.#parts;
-    const known = new Set(this.#tables.map(({ topic }) => topic));
-    this.#tables = await tables();
-    this.#declaredMs = clock.nowMs();
-    const heartbeats = options['heartbeat.topics.prefix'] ?? '__debezium-heartbeat';
-    const own = [
-      `${heartbeats}.${topicPrefix}`,
-      `${topicPrefix}.message`,
-      ...(options['provide.transaction.metadata'] === 'true' ? [`${topicPrefix}.transaction`] : []),
-      ...Object.values(this.#topics),
-    ];
-    const declarations: TopicDeclaration[] = [
-      ...(known.size === 0 ? own : []).map(
-        (name) => ({ name, partitions: 1, cleanup: 'delete' }) as const,
-      ),
-      ...this.#tables
-        .filter(({ topic }) => !known.has(topic))
-        .map(
-          ({ topic: name }) =>
-            ({ name, partitions: partitionsOf(name), cleanup: 'delete' }) as const,
-        ),
-    ];
-    refuseCollisions(this.#tables);
-    if (declarations.length > 0) await log.createTopics(declarations);
+    this.#declaredMs = this.#parts.clock.nowMs();
+    await this.#topics.declare();
   }
-
-  // Watching
 
   async #watch(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       this.#interrupt = new AbortController();
       try {
-        await this.#look(signal);
+        if (!this.#isRemoved) await this.#look(signal);
       } catch (error) {
         if (signal.aborted) return;
         if (remedyFor(error).retry !== 'auto') throw error;
@@ -307,13 +203,12 @@ export class DebeziumConnector implements Connector {
         this.#problem = textOf(error);
       }
       const either = AbortSignal.any([signal, this.#interrupt.signal]);
-      if (this.#wish === undefined) await this.#parts.clock.sleep(LOOK_EVERY_MS, either);
+      await this.#parts.clock.sleep(LOOK_EVERY_MS, either);
     }
   }
 
   async #look(signal: AbortSignal): Promise<void> {
     const { source, slot, clock } = this.#parts;
-    if (this.#isRemoved) return;
     await this.#obey(signal);
     const status = await this.#rest.status(this.name, signal);
     if (status === undefined) {
@@ -324,17 +219,12 @@ export class DebeziumConnector implements Connector {
     }
     await this.#judge(status, signal);
     this.#slot = await source.slot(slot);
-    await this.#lookAtTopics();
+    await this.#progress.look(this.#topics.names());
     if (clock.nowMs() - this.#declaredMs >= DECLARE_EVERY_MS) await this.#declareTopics();
-  }
-
-  #lookAtTopics(): Promise<void> {
-    return this.#progress.look(this.#tables.map(({ topic }) => topic));
   }
 
   async #obey(signal: AbortSignal): Promise<void> {
     const wish = this.#wish;
-    if (wish === undefined) return;
     if (wish === 'stop') await this.#rest.stop(this.name, signal);
     if (wish === 'resume' || wish === 'restart') await this.#rest.resume(this.name, signal);
     if (wish === 'restart') await this.#rest.restart(this.name, { onlyFailed: false }, signal);
@@ -344,31 +234,16 @@ export class DebeziumConnector implements Connector {
 
   async #judge(status: ConnectStatus, signal: AbortSignal): Promise<void> {
     const failure = failureIn(status);
-    const said = failure === undefined ? undefined : this.#hide(failure);
-    if (said !== undefined) {
-      this.#problem = said;
+    if (failure !== undefined) {
+      this.#problem = this.#hide(failure);
       this.#state = 'waiting';
-      if (isHopeless(said)) await this.#refuseLoss(said, signal);
+      if (isHopeless(failure)) await this.#registration.refuseLoss(this.#problem, signal);
     }
-    if (this.#failures.isDue(said !== undefined, this.#parts.clock.nowMs()))
+    if (this.#failures.isDue(failure !== undefined, this.#parts.clock.nowMs()))
       await this.#rest.restart(this.name, { onlyFailed: true }, signal);
-    if (said !== undefined) return;
+    if (failure !== undefined) return;
     this.#state = await this.#stateOf(status, signal);
     if (this.#state !== 'starting') this.#problem = undefined;
-  }
-
-  /** Debezium says only that it cannot go on; what is gone shows by slot and position. */
-  async #refuseLoss(said: string, signal: AbortSignal): Promise<void> {
-    const { source, slot: slotName } = this.#parts;
-    decideBeginning({
-      stored: await this.#position(signal),
-      slot: await source.slot(slotName),
-      server: await source.identify(),
-      slotName,
-      hasRun: true,
-      adoptSlot: false,
-    });
-    throw new MillraceError('slot_lost', { slot: slotName, said });
   }
 
   async #stateOf(
@@ -378,77 +253,29 @@ export class DebeziumConnector implements Connector {
     if (connector.state === 'STOPPED' || connector.state === 'PAUSED') return 'paused';
     const isRunning = connector.state === 'RUNNING' && tasks.length > 0;
     if (!isRunning || tasks.some(({ state }) => state !== 'RUNNING')) return 'starting';
-    // The notification of its end may have come before we listened.
-    if (this.#copies.isFirst) {
-      const position = await this.#position(signal);
-      if (position !== undefined && !position.isCopying) this.#copies.isFirst = false;
+    // A copy whose end Connect has not stored begins again after a crash.
+    if (this.#isFirstCopy) {
+      const position = await this.#registration.position(signal);
+      this.#isFirstCopy = position?.isCopying !== false;
     }
-    return this.#copies.isFirst ? 'copying' : 'streaming';
+    return this.#isFirstCopy ? 'copying' : 'streaming';
   }
 
-  // Copies
-
-  async #followCopies(signal: AbortSignal): Promise<void> {
-    const { log } = this.#parts;
-    const at = { topic: this.#topics.notifications, partition: 0 };
-    const { end } = await log.offsets(at);
-    for await (const { records } of log.read({ ...at, offset: end }, signal))
+  async #followCopies(
+    from: TopicPartition & { offset: number },
+    signal: AbortSignal,
+  ): Promise<void> {
+    for await (const { records } of this.#parts.log.read(from, signal))
       for (const { value } of records) if (value !== null) this.#copies.take(value);
   }
 
-  async #signalCopy(topics: readonly string[]): Promise<void> {
-    const { log, topicPrefix, clock } = this.#parts;
-    const tables = topics.map((topic) => this.#tables.find((table) => table.topic === topic));
-    const unknown = topics.filter((_, at) => tables[at] === undefined);
-    if (unknown.length > 0)
-      throw new MillraceError('topic_not_captured', {
-        connector: this.name,
-        topics: unknown.join(', '),
-      });
-    const names = tables
-      .map((table) => must(table, 'all are known'))
-      .map(({ schema, name }) => `${schema}.${name}`);
-    // They are regular expressions over the names of tables.
-    const collections = names.map((name) =>
-      name.replaceAll(/[\\^$.|?*+()[\]{}]/g, String.raw`\$&`),
-    );
-    const data = { type: 'incremental', 'data-collections': collections };
-    const value = JSON.stringify({ id: randomUUID(), type: 'execute-snapshot', data });
-    const record = {
-      timestampMs: clock.nowMs(),
-      key: Buffer.from(topicPrefix),
-      value: Buffer.from(value),
-      headers: [],
-    };
-    const producer = await log.openProducer(`signals/${this.name}`);
-    try {
-      await producer.append(blocksOf([{ topic: this.#topics.signals, partition: 0, record }]));
-    } finally {
-      await producer.close();
-    }
-    this.#copies.ordered(names);
-  }
-
   #estimateOf(table: string): number {
-    const found = this.#tables.find(({ schema, name }) => `${schema}.${name}` === table);
-    return found?.estimatedRows ?? -1;
+    return this.#topics.tables.find((each) => nameOf(each) === table)?.estimatedRows ?? -1;
   }
 }
 
-function refuseCollisions(tables: readonly CapturedTable[]): void {
-  const byTopic = new Map<string, string>();
-  for (const { schema, name, topic } of tables) {
-    const table = `"${schema}"."${name}"`;
-    const other = byTopic.get(topic);
-    if (other !== undefined)
-      throw new MillraceError('topic_collision', { topic, tables: `${other} and ${table}` });
-    byTopic.set(topic, table);
-  }
-}
-
-function isSame(found: Options, wanted: Options): boolean {
-  const names = new Set([...Object.keys(found), ...Object.keys(wanted)]);
-  return [...names].every((name) => found[name] === wanted[name]);
+function nameOf({ schema, name }: CapturedTable): string {
+  return `${schema}.${name}`;
 }
 
 function textOf(error: unknown): string {

@@ -20,8 +20,6 @@ type Notification = Readonly<{
  * https://debezium.io/documentation/reference/stable/configuration/notification.html
  */
 export class CopyWatch {
-  /** The first copy is under way, or about to begin. */
-  isFirst = false;
   /** Why a table was not copied. */
   problem: string | undefined;
   readonly #lines = new Map<string, Line>();
@@ -45,8 +43,7 @@ export class CopyWatch {
       type,
       additional_data = {},
     } = JSON.parse(Buffer.from(value).toString('utf8')) as Notification;
-    const isFirst = aggregate_type === 'Initial Snapshot';
-    if (!isFirst && aggregate_type !== 'Incremental Snapshot') return;
+    if (!/^(Initial|Incremental) Snapshot$/.test(aggregate_type ?? '')) return;
     const { data_collections, scanned_collection, total_rows_scanned, status } = additional_data;
     if (type === 'DATA_COLLECTIONS_RESOLVED') {
       const tables = (data_collections ?? '').split(',').filter((table) => table !== '');
@@ -54,9 +51,6 @@ export class CopyWatch {
     }
     if (type === 'TABLE_SCAN_COMPLETED' && scanned_collection !== undefined)
       this.#completed(scanned_collection, Number(total_rows_scanned ?? 0), status);
-    if (!isFirst) return;
-    if (type === 'STARTED') this.isFirst = true;
-    if (type === 'COMPLETED' || type === 'SKIPPED') this.isFirst = false;
   }
 
   tables(): NonNullable<ConnectorStatus['copy']> {

@@ -11,7 +11,7 @@ export type KafkaAccess = Readonly<{
   sasl?: Readonly<{ mechanism: string; username: string; password: string }>;
 }>;
 
-/** Topics that the connector has beside those of its tables. */
+/** What a connector has beside the topics of tables, for what is asked of it and what it tells. */
 export type OwnTopics = Readonly<{ signals: string; notifications: string }>;
 
 /** Of the logical messages that the heartbeat writes into the WAL. */

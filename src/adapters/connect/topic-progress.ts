@@ -23,6 +23,7 @@ export class TopicProgress {
 
   /** What stands in the topics at the first look does not count; a topic that comes later is new. */
   async look(topics: Iterable<string>): Promise<void> {
+    let found = 0;
     let grown: (TopicPartition & { end: number }) | undefined;
     for (const topic of topics)
       for (let partition = 0; partition < this.#partitionsOf(topic); partition += 1) {
@@ -30,12 +31,14 @@ export class TopicProgress {
         const id = `${topic}-${partition}`;
         const more = end - (this.#ends.get(id) ?? (this.#hasLooked ? start : end));
         this.#ends.set(id, end);
-        this.changes += Math.max(0, more);
+        found += Math.max(0, more);
         if (more > 0) grown = { topic, partition, end };
       }
     this.#hasLooked = true;
     // One of them is enough to see by.
-    if (grown !== undefined) this.lagMs = (await this.#lagAt(grown)) ?? this.lagMs;
+    const lagMs = grown && (await this.#lagAt(grown));
+    this.lagMs = lagMs ?? this.lagMs;
+    this.changes += found;
   }
 
   async #lagAt({
