@@ -7,6 +7,7 @@ import type { StatusReport } from '../../src/app/operations.ts';
 import { must } from '../../src/lib/must.ts';
 import { SHOP_TABLES } from '../crash/tables.ts';
 import { rowsOf, verifyHistory } from '../crash/verification.ts';
+import { eventually } from '../command-line.ts';
 import { Relay } from '../relay.ts';
 import { freePort } from './servers/free-port.ts';
 import { temporaryKafka, type TemporaryKafka } from './servers/kafka.ts';
@@ -21,7 +22,7 @@ import { startAll } from './shop/start-all.ts';
 
 const PARTITIONS = 20;
 /** Between batches of the generator. */
-const LOAD = { seed: 4, intervalMs: 600 };
+const LOAD = { seed: 4, intervalMs: 1200 };
 
 /**
  * Every fault comes while the shop is changed, and after each the store is found equal to the source.
@@ -61,7 +62,7 @@ describe('The shop in several processes', () => {
       REDIS_PORT: String(redis.port),
     });
     [capture] = await Promise.all([
-      shop.capture(relayed('kafka', 'postgres')),
+      shop.capture(1, relayed('kafka', 'postgres')),
       embedded.up(),
       startWorker(relayed('kafka', 'redis')),
     ]);
@@ -131,6 +132,28 @@ describe('The shop in several processes', () => {
     await wait(500);
     await capture.restart();
     await shop.untilStreaming();
+    await shop.reconcile();
+  });
+
+  test('takes nothing from a capture that was stopped while another took over', async () => {
+    const first = capture;
+    const before = (await shop.status()).connector?.worker;
+    {
+      using _stopped = stopped(first);
+      capture = await shop.capture(2, relayed('kafka', 'postgres'));
+      // The server waits a minute for a reader that says nothing.
+      await source.query(
+        'select pg_terminate_backend(active_pid) from pg_replication_slots where slot_name = $1',
+        [shop.slot],
+      );
+      await shop.until(
+        'taken over',
+        ({ connector }) => connector?.state === 'streaming' && connector.worker !== before,
+      );
+    }
+    await eventually('ended', async () => first.hasEndedByItself());
+    assert.match(await first.logged(), /producer_fenced/);
+    await first.kill();
     await shop.reconcile();
   });
 

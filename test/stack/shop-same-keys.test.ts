@@ -43,7 +43,7 @@ describe('Three Millraces that follow one shop', () => {
     await Promise.all([
       embedded.up(),
       secured.up(),
-      spread.capture(),
+      spread.capture(1),
       ...WORKERS.map((number) => spread.stream(number)),
     ]);
     const all = [embedded, secured, spread];

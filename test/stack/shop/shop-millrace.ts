@@ -77,8 +77,8 @@ export class ShopMillrace implements AsyncDisposable {
   }
 
   /** The role in a process of its own, numbered where there are several; `env` over that of all. */
-  capture(env: Environment = {}): Promise<ServerControls> {
-    return this.#start('capture', ['run', 'capture'], env);
+  capture(number: number, env: Environment = {}): Promise<ServerControls> {
+    return this.#start(`capture-${number}`, ['run', 'capture'], env);
   }
 
   stream(number: number, env: Environment = {}): Promise<ServerControls> {
