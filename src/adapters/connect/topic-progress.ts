@@ -5,6 +5,8 @@ import { readTo } from '../../ports/read-to.ts';
 const LAST_RECORDS = 2;
 const NEVER = new AbortController().signal;
 
+type Extent = TopicPartition & Readonly<{ start: number; end: number }>;
+
 /** What somebody else appends to topics, seen from outside. */
 export class TopicProgress {
   /** Since the first look, by the ends of the partitions; tombstones count too. */
@@ -24,7 +26,7 @@ export class TopicProgress {
   /** What stands in the topics at the first look does not count; a topic that comes later is new. */
   async look(topics: Iterable<string>): Promise<void> {
     let found = 0;
-    let grown: (TopicPartition & { end: number }) | undefined;
+    let grown: Extent | undefined;
     for (const topic of topics)
       for (let partition = 0; partition < this.#partitionsOf(topic); partition += 1) {
         const { start, end } = await this.#log.offsets({ topic, partition });
@@ -32,7 +34,7 @@ export class TopicProgress {
         const more = end - (this.#ends.get(id) ?? (this.#hasLooked ? start : end));
         this.#ends.set(id, end);
         found += Math.max(0, more);
-        if (more > 0) grown = { topic, partition, end };
+        if (more > 0) grown = { topic, partition, start, end };
       }
     this.#hasLooked = true;
     // One of them is enough to see by.
@@ -41,11 +43,8 @@ export class TopicProgress {
     this.changes += found;
   }
 
-  async #lagAt({
-    end,
-    ...partition
-  }: TopicPartition & { end: number }): Promise<number | undefined> {
-    const from = { ...partition, offset: Math.max(0, end - LAST_RECORDS) };
+  async #lagAt({ start, end, ...partition }: Extent): Promise<number | undefined> {
+    const from = { ...partition, offset: Math.max(start, end - LAST_RECORDS) };
     let lagMs: number | undefined;
     for await (const records of readTo(this.#log, from, end, NEVER))
       for (const { value, timestampMs } of records) {
