@@ -26,10 +26,11 @@ test('the lag is that of the last change, also where retention has left it alone
 
 /** As retention does it. */
 function removeFirst(log: MemoryEventLog): void {
-  const { offsets, read } = log;
-  log.offsets = async (partition) => ({ ...(await offsets.call(log, partition)), start: 1 });
+  const offsets = log.offsets.bind(log);
+  const read = log.read.bind(log);
+  log.offsets = async (partition) => ({ ...(await offsets(partition)), start: 1 });
   log.read = (from, signal) => {
     assert.ok(from.offset >= 1, 'that was removed');
-    return read.call(log, from, signal);
+    return read(from, signal);
   };
 }
