@@ -141,6 +141,25 @@ const compare = async ({ versions, deletes }: Workload) => {
 };
 
 describe('Debezium and the native connector', () => {
+  test('Debezium reads the change that stands exactly where the slot was confirmed', async () => {
+    await client.query('CREATE TABLE next (id int PRIMARY KEY)');
+    await client.query('CREATE PUBLICATION next FOR TABLE next');
+    await client.query("SELECT pg_create_logical_replication_slot('next', 'pgoutput')");
+    await client.query("SELECT pg_replication_slot_advance('next', pg_current_wal_insert_lsn())");
+    await client.query('INSERT INTO next VALUES (1)');
+    const options = {
+      'topic.prefix': 'next',
+      'slot.name': 'next',
+      'publication.name': 'next',
+      'table.include.list': 'public.next',
+    };
+    await using debezium = await watching(servers, options, { adoptSlot: true });
+    const end = await walEnd();
+    await debezium.until('streaming', ({ confirmedLsn = '0/0' }) => parseLsn(confirmedLsn) >= end);
+    const ops = (await captured(log, 'next.public.next')).map(({ value }) => (value as Change).op);
+    assert.deepEqual(ops, ['c']);
+  });
+
   test('take over from each other under load, and nothing is lost', async () => {
     await client.query(`CREATE TABLE ${TABLE} (id int PRIMARY KEY, v int)`);
     await client.query(`INSERT INTO ${TABLE} VALUES (1000, -1), (1001, -2)`);

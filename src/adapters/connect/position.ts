@@ -41,9 +41,9 @@ export function positionIn(
 }
 
 /**
- * What Connect is to store, so that Debezium reads on from `lsn` and copies nothing. `lsn_proc` is
- * left out: Debezium skips the change that stands exactly there, as one that it has written already,
- * and the first new change may stand exactly where the last commit ended.
+ * What Connect is to store, so that Debezium reads on from `lsn` and copies nothing. Not `lsn_proc`,
+ * which says that a change standing there was written: the first new change may stand exactly where
+ * the last commit ended.
  */
 export function offsetAt(lsn: Lsn, topicPrefix: string): SourceOffset {
   return { partition: { server: topicPrefix }, offset: { lsn: Number(lsn) } };
