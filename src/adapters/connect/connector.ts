@@ -79,10 +79,10 @@ export class DebeziumConnector implements Connector {
   #interrupt = new AbortController();
 
   constructor(parts: DebeziumParts) {
-    const { name, url, options, log, partitionsOf } = parts;
+    const { name, url, options, kafka, log, partitionsOf } = parts;
     this.#parts = parts;
     this.name = name;
-    this.#hide = hiderOf(options);
+    this.#hide = hiderOf(options, kafka);
     this.#rest = new ConnectRest(url, this.#hide);
     this.#own = {
       signals: `millrace.signals.${name}`,

@@ -78,14 +78,22 @@ describe('refuseInvalid', () => {
 
 describe('hiderOf', () => {
   test('hides passwords wherever they stand, and nothing that is no secret', () => {
-    const hide = hiderOf({
+    const options = {
       'database.user': 'shop',
       'database.password': 'S3cret',
       'signal.consumer.sasl.jaas.config': 'module required username="u" password="kafka-pw";',
       'x.password': '${env:PASSWORD}',
       'y.password': 'shop',
-    });
+    };
+    const hide = hiderOf(options, {});
     assert.equal(hide('shop said S3cret and kafka-pw'), 'shop said … and …');
     assert.equal(hide('${env:PASSWORD}'), '${env:PASSWORD}');
+  });
+
+  test('hides the login for Kafka, which the file need not name', () => {
+    const sasl = { mechanism: 'PLAIN', username: 'millrace', password: 'kafka-"pw' };
+    const hide = hiderOf({}, { sasl });
+    assert.equal(hide('millrace by PLAIN with kafka-"pw'), 'millrace by PLAIN with …');
+    assert.equal(hide(String.raw`password="kafka-\"pw"`), 'password="…"');
   });
 });

@@ -142,14 +142,16 @@ function placeholders(options: Options): Record<string, string> {
   };
 }
 
-/** Replaces the secrets of a configuration by dots in what others say. */
-export function hiderOf(options: Options): (text: string) => string {
+/** Replaces the secrets of a configuration, and those that are added to it, by dots in what others say. */
+export function hiderOf(
+  options: Options,
+  { sasl }: Pick<KafkaAccess, 'sasl'>,
+): (text: string) => string {
   const isSecret = (option: string) => /password|secret|jaas|\.key$/i.test(option);
+  const all = Object.entries({ ...options, ...sasl, ...(sasl && { jaas: loginOf(sasl) }) });
   // A password that is also the user's name would take that out of every message.
-  const open = new Set(
-    Object.entries(options).flatMap(([name, value]) => (isSecret(name) ? [] : [value])),
-  );
-  const secrets = Object.entries(options)
+  const open = new Set(all.flatMap(([name, value]) => (isSecret(name) ? [] : [value])));
+  const secrets = all
     .filter(([option, value]) => isSecret(option) && !/^\$\{.*\}$/.test(value))
     .flatMap(([, value]) => [value, ...passwordsIn(value)])
     .filter((secret) => secret.length > 2 && !open.has(secret))
