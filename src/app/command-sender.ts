@@ -7,7 +7,7 @@ import { COMMANDS } from './topics.ts';
 type WithoutStamp<T> = T extends unknown ? Omit<T, 'id' | 'atMs'> : never;
 
 /** Puts commands into the log, where running parts read them. One at a time, in the order called. */
-export class CommandSender {
+export class CommandSender implements AsyncDisposable {
   readonly #log: EventLog;
   readonly #clock: () => number;
   readonly #name: string;
@@ -29,14 +29,27 @@ export class CommandSender {
       value: Buffer.from(JSON.stringify(command)),
       headers: [],
     };
-    this.#producer ??= this.#log.openProducer(this.#name);
+    const opening = (this.#producer ??= this.#log.openProducer(this.#name));
     try {
-      const producer = await this.#producer;
+      const producer = await opening;
       await producer.append(blocksOf([{ topic: COMMANDS, partition: 0, record }]));
     } catch (error) {
       // After a rejection a producer takes no more; the next command opens another.
-      this.#producer = undefined;
+      if (this.#producer === opening) this.#producer = undefined;
+      await close(opening);
       throw error;
     }
   }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const opening = this.#producer;
+    this.#producer = undefined;
+    if (opening !== undefined) await close(opening);
+  }
+}
+
+async function close(opening: Promise<Producer>): Promise<void> {
+  // One that was never opened has told why where it was awaited.
+  const producer = await opening.catch(() => undefined);
+  await producer?.close();
 }

@@ -27,7 +27,7 @@ export async function requestCopy(
   const following = statuses.run(AbortSignal.any([signal, found.signal]));
   try {
     await Promise.race([following, statuses.until(isThere, signal)]);
-    const sender = new CommandSender(log, Date.now, `copy request ${randomUUID()}`);
+    await using sender = new CommandSender(log, Date.now, `copy request ${randomUUID()}`);
     await sender.send({ do: 'copy', connector, topics: [topic] });
   } finally {
     found.abort();
