@@ -4,10 +4,13 @@ import type { EventLog } from '../ports/event-log.ts';
 import { CommandSender } from './command-sender.ts';
 import { StatusBoard } from './status-board.ts';
 
+/** A connector that still tells of itself after so long has read the command, whatever it shows of it. */
+const SHOWN_WITHIN_MS = 20_000;
+
 /**
- * Asks the connector, wherever it runs, to copy the table behind `topic` anew. Resolves once the
- * command is durable: until a connector works, nobody would obey it, so it waits to hear of one. Rejects
- * when `signal` aborts.
+ * Asks the connector, wherever it runs, to copy the table behind `topic` anew. Resolves once its
+ * status shows it: until a connector works, nobody would obey, so it waits to hear of one, and asks
+ * the next if that one ends before. Rejects when `signal` aborts.
  */
 export async function requestCopy(
   log: EventLog,
@@ -17,26 +20,40 @@ export async function requestCopy(
 ): Promise<void> {
   const statuses = new StatusBoard(log);
   await statuses.load();
-  const before = statuses.connector;
-  const isThere = (): true | undefined => {
-    const { connector } = statuses;
-    if (connector === undefined || !isAtWork(connector)) return undefined;
-    return connector !== before || isOfThisProcess(connector) || undefined;
+  const stop = new AbortController();
+  const following = statuses.run(AbortSignal.any([signal, stop.signal]));
+  const until = async <T>(find: () => T | undefined): Promise<T> => {
+    const [found] = await Promise.race([
+      statuses.until(() => wrapped(find()), signal),
+      following.then(() => new Promise<never>(() => {})),
+    ]);
+    return found;
   };
-  const found = new AbortController();
-  const following = statuses.run(AbortSignal.any([signal, found.signal]));
+  await using sender = new CommandSender(log, Date.now, `copy request ${randomUUID()}`);
   try {
-    await Promise.race([following, statuses.until(isThere, signal)]);
-    await using sender = new CommandSender(log, Date.now, `copy request ${randomUUID()}`);
-    await sender.send({ do: 'copy', connector, topics: [topic] });
+    for (let before = statuses.connector; ; before = undefined) {
+      const asked = await until(() => livingOf(statuses.connector, before));
+      await sender.send({ do: 'copy', connector, topics: [topic] });
+      const sentMs = performance.now();
+      const isObeyed = await until(() => outcomeOf(statuses.connector, { asked, topic, sentMs }));
+      if (isObeyed) return;
+    }
   } finally {
-    found.abort();
+    stop.abort();
     await following.catch(() => undefined); // told by the race
   }
 }
 
-function isAtWork({ state }: ConnectorStatus): boolean {
-  return state === 'streaming' || state === 'copying';
+function wrapped<T>(found: T | undefined): readonly [T] | undefined {
+  return found === undefined ? undefined : [found];
+}
+
+function livingOf(
+  now: ConnectorStatus | undefined,
+  before: ConnectorStatus | undefined,
+): ConnectorStatus | undefined {
+  if (now?.state !== 'streaming' && now?.state !== 'copying') return undefined;
+  return now !== before || isOfThisProcess(now) ? now : undefined;
 }
 
 /**
@@ -45,4 +62,20 @@ function isAtWork({ state }: ConnectorStatus): boolean {
  */
 function isOfThisProcess({ worker, atMs }: ConnectorStatus): boolean {
   return worker === undefined && atMs >= Date.now() - process.uptime() * 1000;
+}
+
+/** Whether it was obeyed or will not be; undefined while that is open. */
+function outcomeOf(
+  now: ConnectorStatus | undefined,
+  { asked, topic, sentMs }: Readonly<{ asked: ConnectorStatus; topic: string; sentMs: number }>,
+): boolean | undefined {
+  if (now === undefined || now.worker !== asked.worker || now.state === 'stopped') return false;
+  const isShown = shownOf(now, topic) !== shownOf(asked, topic);
+  return isShown || performance.now() - sentMs >= SHOWN_WITHIN_MS || undefined;
+}
+
+function shownOf({ copy = [], problem }: ConnectorStatus, topic: string): string {
+  // As the topic names it, with the prefix before it.
+  const nameOf = (table: string) => table.replaceAll(/[^a-zA-Z0-9._-]/g, '_');
+  return JSON.stringify([copy.find(({ table }) => topic.endsWith(`.${nameOf(table)}`)), problem]);
 }
