@@ -87,6 +87,7 @@ describe('readConfig', () => {
     const { store } = readConfig({
       REDIS_HOST: 'cache',
       REDIS_PORT: '6380',
+      REDIS_DB: '3',
       REDIS_USERNAME: 'shop',
       REDIS_PASSWORD: 'secret',
       REDIS_TLS: 'true',
@@ -95,6 +96,7 @@ describe('readConfig', () => {
       kind: 'redis',
       host: 'cache',
       port: 6380,
+      database: 3,
       username: 'shop',
       password: 'secret',
       tls: {},

@@ -133,6 +133,7 @@ function readLog(read: VariableReader): Config['log'] {
 function readStore(read: VariableReader): Config['store'] {
   const host = read.text('REDIS_HOST');
   const port = read.integer('REDIS_PORT', 6379, { min: 1, max: 65_535 });
+  const database = read.integer('REDIS_DB', 0, { max: 1023 });
   const username = read.text('REDIS_USERNAME');
   const password = read.text('REDIS_PASSWORD');
   const isTls = read.oneOf('REDIS_TLS', ['true', 'false'], 'false') === 'true';
@@ -142,6 +143,7 @@ function readStore(read: VariableReader): Config['store'] {
     kind: 'redis',
     host,
     port,
+    ...(database !== 0 && { database }),
     ...(username !== undefined && { username }),
     ...(password !== undefined && { password }),
     ...(isTls && { tls: caFile === undefined ? {} : { caFile } }),
