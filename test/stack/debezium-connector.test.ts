@@ -7,13 +7,26 @@ import { parseLsn } from '../../src/domain/lsn.ts';
 import type { ConnectorStatus } from '../../src/domain/status.ts';
 import { captured } from '../capture.ts';
 import { type Servers, type Watched, watching } from './debezium.ts';
+import { temporaryCertificate } from './servers/certificate.ts';
 import { temporaryConnect } from './servers/connect.ts';
 import { freePort } from './servers/free-port.ts';
 import { temporaryKafka } from './servers/kafka.ts';
 import { deployedPostgres } from './servers/postgres.ts';
 
 const postgres = await deployedPostgres();
-const kafka = await temporaryKafka();
+const certificate = await temporaryCertificate();
+const login = { mechanism: 'SCRAM-SHA-512', username: 'worker', password: 'worker-secret' };
+const kafka = await temporaryKafka({
+  listeners: { SCRAM: 'SASL_SSL' },
+  scramUsers: [{ name: login.username, password: login.password }],
+  settings: {
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.location': certificate.keystoreFile,
+    'listener.name.scram.sasl.enabled.mechanisms': login.mechanism,
+    'listener.name.scram.scram-sha-512.sasl.jaas.config':
+      'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+  },
+});
 const connect = await temporaryConnect({
   ...kafka,
   env: { POSTGRES_PASSWORD: postgres.password },
@@ -28,6 +41,7 @@ after(async () => {
   await connect[Symbol.asyncDispose]();
   await kafka[Symbol.asyncDispose]();
   await postgres[Symbol.asyncDispose]();
+  await certificate[Symbol.asyncDispose]();
 });
 
 let made = 0;
@@ -126,6 +140,21 @@ describe('DebeziumConnector', () => {
     assert.deepEqual(new Set(last.values()), new Set(['new']));
     assert.deepEqual(await tablesOfSource(), before);
     await assert.rejects(watched.connector.copy(['nobody']), failsWith('topic_not_captured'));
+  });
+
+  test('copies a table where the worker has to log in to Kafka', async () => {
+    const { topic, options } = await given(3);
+    const access = {
+      brokers: kafka.brokersAt('SCRAM'),
+      tls: { caFile: certificate.certificateFile },
+      sasl: login,
+    };
+    await using watched = await watching(servers, options, { access });
+    await watched.until('streaming');
+    await watched.connector.copy([topic]);
+    await watched.until('streaming', ({ copy }) => copy?.[0]?.done === true);
+    await untilConfirmed(watched);
+    assert.equal((await changesIn(topic)).length, 6);
   });
 
   test('captures a table that is made while it runs', async () => {

@@ -1,4 +1,5 @@
 import { DebeziumConnector } from '../../src/adapters/connect/connector.ts';
+import type { KafkaAccess } from '../../src/adapters/connect/options.ts';
 import { PostgresSource } from '../../src/adapters/postgres/source.ts';
 import { readConnectorConfig } from '../../src/capture/connector-config.ts';
 import { topicName } from '../../src/capture/relation-registry.ts';
@@ -21,7 +22,7 @@ export type Servers = Readonly<{
 
 /**
  * A connector that runs on Connect, and is watched until `stop`, which throws what watching threw.
- * Its disposal takes it from Connect, too.
+ * Its disposal takes it from Connect, and its slot from the server.
  */
 export type Watched = AsyncDisposable &
   Readonly<{
@@ -40,12 +41,14 @@ export type HowToRun = Readonly<{
   partitions?: number;
   url?: string;
   name?: string;
+  /** For the worker; the plain listener without it. */
+  access?: KafkaAccess;
 }>;
 
 export async function watching(
   { postgres, kafka, connect, log }: Servers,
   options: Readonly<Record<string, string>>,
-  { adoptSlot = false, partitions = 1, url = connect.url, name }: HowToRun = {},
+  { adoptSlot = false, partitions = 1, url = connect.url, name, access = kafka }: HowToRun = {},
 ): Promise<Watched> {
   const given = {
     'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
@@ -84,7 +87,7 @@ export async function watching(
           estimatedRows,
         })),
     partitionsOf: () => partitions,
-    kafka: { brokers: kafka.brokers },
+    kafka: access,
     adoptSlot,
     clock: systemClock,
     random: Math.random,
@@ -109,8 +112,21 @@ export async function watching(
     [Symbol.asyncDispose]: async () => {
       await connector.remove(AbortSignal.timeout(30_000)).catch(() => undefined); // no Connect
       await close();
+      await dropSlot(postgres, config.slot);
     },
   };
+}
+
+/** The server has room for a few. One that is read from is left to who reads it. */
+async function dropSlot(postgres: TemporaryPostgres, name: string): Promise<void> {
+  await using source = await PostgresSource.open(postgres);
+  const deadlineMs = Date.now() + 10_000;
+  for (;;) {
+    const slot = await source.slot(name);
+    if (slot === undefined || Date.now() > deadlineMs) return;
+    if (!slot.active) return await source.dropSlot(name);
+    await systemClock.sleep(LOOK_EVERY_MS, new AbortController().signal);
+  }
 }
 
 /** Fails when the connector does, or when it takes too long. */
