@@ -133,6 +133,28 @@ describe('TaskRunner', () => {
     assert.deepEqual(await store.getMany(TASK, ['1']), ['40']);
   });
 
+  test('shows no lag where only the end of a transaction comes while a commit is under way', async () => {
+    const log = await newLog(1, { markers: true });
+    const read = log.read.bind(log);
+    log.read = async function* (...from) {
+      for await (const { records, next } of read(...from)) {
+        const last = records.at(-1);
+        if (last !== undefined) yield { records, next: last.offset + 1 };
+        yield { records: [], next };
+      }
+    };
+    const store = new MemoryStore();
+    const commit = store.commit.bind(store);
+    store.commit = async (each) => {
+      await turns(5);
+      await commit(each);
+    };
+    await using running = start({ log, store });
+    await append(log, [order(1, '1')]);
+    await running.idle();
+    assert.deepEqual(await store.offsets(TASK), { 'shop.orders-0': 1 });
+  });
+
   test('lets a range see what the task wrote, committed or not, and not what the runner keeps', async () => {
     const log = await newLog();
     const seen: string[] = [];

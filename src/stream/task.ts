@@ -82,7 +82,8 @@ export class Task {
   #offset: number | undefined;
   #reading: AbortController | undefined;
   #isResting = false;
-  #isCommitting = false;
+  /** Where the task will be known to have come once the commit under way has ended. */
+  #committing: number | undefined;
   /** The store was seen to have other offsets than this task left there. */
   #isStale = false;
   #processed = 0;
@@ -142,11 +143,11 @@ export class Task {
    */
   async verify(): Promise<void> {
     const expected = this.#stored;
-    if (this.#offset === undefined || this.#isCommitting) return;
+    if (this.#offset === undefined || this.#committing !== undefined) return;
     this.#forwarder.look();
     const found = await this.#options.store.offsets(this.name);
     // A commit that came in between has seen for itself.
-    if (this.#isCommitting || this.#stored !== expected) return;
+    if (this.#committing !== undefined || this.#stored !== expected) return;
     if (isDeepStrictEqual(found, expected)) return;
     this.#isStale = true;
     this.poke();
@@ -270,9 +271,13 @@ export class Task {
     this.#offset = this.#next;
   }
 
-  /** Nothing stands before `offset`: it is stored with the next commit, and is known at once where none is under way. */
+  /**
+   * Nothing stands before `offset`: it is stored with the next commit, and is known as soon as all
+   * that was processed is stored.
+   */
   #passOver(offset: number): void {
     const isAtRest = this.#offset === this.#next;
+    if (this.#committing === this.#next) this.#committing = offset;
     this.#next = offset;
     if (!isAtRest) return;
     this.#offset = offset;
@@ -345,15 +350,15 @@ export class Task {
   async #commit(records: number, also: TaskOffsets = {}): Promise<void> {
     const to = { ...this.#stored, [this.partitionId]: this.#next, ...also };
     const effects = this.#effects.seal();
-    this.#isCommitting = true;
+    this.#committing = this.#next;
     try {
       await this.#options.store.commit({ task: this.name, from: this.#stored, to, ...effects });
+      this.#offset = this.#committing;
     } finally {
-      this.#isCommitting = false;
+      this.#committing = undefined;
     }
     this.#overlay.committed();
     this.#stored = to;
-    this.#offset = to[this.partitionId];
     this.#processed += records;
     this.#conflicts = NO_CONFLICTS;
     this.#forwarder.committed(effects.outgoing.length);
