@@ -4,7 +4,10 @@ import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Admin } from '@platformatic/kafka';
+import { Cluster } from '../../src/adapters/kafka/cluster.ts';
 import { KafkaEventLog } from '../../src/adapters/kafka/event-log.ts';
+import { GroupMember } from '../../src/adapters/kafka/group-member.ts';
 import { temporaryKafka } from './servers/kafka.ts';
 
 /** The records of these tests are of 1970. */
@@ -59,7 +62,37 @@ describe('A consumer group of KafkaEventLog', async () => {
     three.child.kill('SIGKILL');
     await group.isSettled(one, two);
   });
+
+  test('waits for a topic that a member names and the broker does not know yet', async () => {
+    await using log = await KafkaEventLog.open(
+      { brokers: kafka.brokers },
+      { retention: RETENTION },
+    );
+    await using cluster = await Cluster.open({ brokers: kafka.brokers });
+    const name = `late-${randomUUID().slice(0, 8)}`;
+    const leaving = new AbortController();
+    const assignments = new GroupMember(cluster, name, [name]).assignments(leaving.signal);
+    const assigned = assignments.next();
+    await isJoined(kafka.brokers, name);
+    await log.createTopics([{ name, partitions: 1, cleanup: 'delete' }]);
+    assert.deepEqual((await assigned).value, [{ topic: name, partition: 0 }]);
+    leaving.abort();
+    await assignments.next();
+  });
 });
+
+/** Waits until the group has a member, which is about to tell who reads what. */
+async function isJoined(brokers: readonly string[], group: string): Promise<void> {
+  const admin = new Admin({ clientId: 'admin', bootstrapBrokers: [...brokers] });
+  try {
+    for (;;) {
+      const groups = await admin.describeGroups({ groups: [group] });
+      if (groups.get(group)?.state === 'CompletingRebalance') return;
+    }
+  } finally {
+    await admin.close();
+  }
+}
 
 /** What a member was told, one assignment after the other. */
 class Told {

@@ -170,6 +170,8 @@ export class GroupMember {
     );
     const topics = new Set([...subscriptions.values()].flatMap((each) => each.topics));
     const counts = new Map<string, number>();
+    // A member that names one has seen it, perhaps before the broker that is asked here.
+    this.#cluster.expect(...topics);
     for (const topic of topics) counts.set(topic, await this.#cluster.partitionsOf(topic));
     return [...assign(subscriptions, counts)].map(([memberId, partitions]) => ({
       memberId,
