@@ -1,3 +1,4 @@
+import { ProtocolError } from '@platformatic/kafka';
 import { MillraceError } from '../../domain/errors.ts';
 import type { LogRecord } from '../../domain/record-block.ts';
 import type { LogBatch, TopicPartition } from '../../ports/event-log.ts';
@@ -95,6 +96,27 @@ export async function fetched(
     const [start, end] = await Promise.all([startOf(cluster, options), endOf(cluster, options)]);
     throw new MillraceError('offset_out_of_range', { ...facts, start, end }, error);
   }
+}
+
+/**
+ * What stands from an offset on where something does: an answer without a whole batch, as one that
+ * has just become the leader may give, is asked for again, with pauses. Fails with
+ * `log_unreachable` when there is still none at the end of patience.
+ */
+export function fetchedThere(
+  cluster: Cluster,
+  lane: Lane,
+  { topic, partition, offset, isolation }: Omit<FetchOptions, 'maxBytes' | 'maxWaitMs'>,
+): Promise<Fetched> {
+  const there = { topic, partition, offset, isolation, maxBytes: FETCH_BYTES, maxWaitMs: 0 };
+  return retried(
+    async () => {
+      const answer = await fetched(cluster, lane, there);
+      if (batchesOf(answer.bytes).next().done) throw new ProtocolError('OFFSET_NOT_AVAILABLE');
+      return answer;
+    },
+    { facts: { topic, partition, offset }, forget: () => cluster.forget(topic) },
+  );
 }
 
 export type CommittedBatch = Readonly<{ batch: Batch; isAborted: boolean }>;

@@ -1,13 +1,11 @@
 import type { Cluster } from './cluster.ts';
 import type { Lane } from './lane.ts';
 import { startOf, uncommittedEndOf } from './offsets.ts';
-import { fetched } from './partition-reader.ts';
+import { fetchedThere } from './partition-reader.ts';
 import { batchesOf, decodeBatch } from './record-batch-reader.ts';
 
 /** A record a producer, its key the name, its value the position; in the transaction of the append. */
 export const POSITIONS = { topic: 'millrace.positions', partition: 0 } as const;
-
-const FETCH_BYTES = 1_048_576;
 
 /**
  * The position that this producer stored last, by a transaction that was committed.
@@ -30,11 +28,9 @@ async function search(cluster: Cluster, lane: Lane, producer: string): Promise<s
   const open = new Map<bigint, string>();
   let position: string | undefined;
   for (let next = await startOf(cluster, POSITIONS); next < end;) {
-    const { bytes } = await fetched(cluster, lane, {
+    const { bytes } = await fetchedThere(cluster, lane, {
       ...POSITIONS,
       offset: next,
-      maxBytes: FETCH_BYTES,
-      maxWaitMs: 0,
       isolation: 'uncommitted',
     });
     for (const batch of batchesOf(bytes)) {

@@ -1,10 +1,8 @@
 import type { TopicPartition } from '../../ports/event-log.ts';
 import type { Cluster } from './cluster.ts';
 import { endOf, firstSince } from './offsets.ts';
-import { committed, fetched } from './partition-reader.ts';
+import { committed, fetchedThere } from './partition-reader.ts';
 import { decodeBatch } from './record-batch-reader.ts';
-
-const FETCH_BYTES = 1_048_576;
 
 /**
  * The offset of the first record whose timestamp is at or after `timestampMs`, else the end.
@@ -22,11 +20,9 @@ export async function offsetSince(
   const lane = cluster.lane();
   try {
     for (let next = first ?? end; next < end;) {
-      const answer = await fetched(cluster, lane, {
+      const answer = await fetchedThere(cluster, lane, {
         ...partition,
         offset: next,
-        maxBytes: FETCH_BYTES,
-        maxWaitMs: 0,
         isolation: 'committed',
       });
       for (const { batch, isAborted } of committed(answer)) {

@@ -2,10 +2,8 @@ import type { TopicPartition } from '../../ports/event-log.ts';
 import type { Cluster } from './cluster.ts';
 import type { Lane } from './lane.ts';
 import { uncommittedEndOf } from './offsets.ts';
-import { fetched } from './partition-reader.ts';
+import { fetchedThere } from './partition-reader.ts';
 import { type Batch, batchesOf } from './record-batch-reader.ts';
-
-const FETCH_BYTES = 1_048_576;
 
 /**
  * How the transaction of a producer ended that has records before `end` in this partition, by what
@@ -19,12 +17,10 @@ export async function transactionEnd(
 ): Promise<Batch['ends']> {
   const stored = await uncommittedEndOf(cluster, { topic, partition });
   for (let next = end; next < stored;) {
-    const { bytes } = await fetched(cluster, lane, {
+    const { bytes } = await fetchedThere(cluster, lane, {
       topic,
       partition,
       offset: next,
-      maxBytes: FETCH_BYTES,
-      maxWaitMs: 0,
       isolation: 'uncommitted',
     });
     for (const batch of batchesOf(bytes)) {
