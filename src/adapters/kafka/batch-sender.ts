@@ -4,7 +4,7 @@ import type { RecordBlock } from '../../domain/record-block.ts';
 import type { TopicPartition } from '../../ports/event-log.ts';
 import type { HostAndPort } from './address.ts';
 import type { Cluster } from './cluster.ts';
-import { answersOf, hasAnswer, isPassing, logError } from './errors.ts';
+import { answersOf, isPassing, logError } from './errors.ts';
 import type { Lane } from './lane.ts';
 import type { PartitionBatch } from './produce-request.ts';
 import { produce } from './protocol.ts';
@@ -135,7 +135,6 @@ export class BatchSender {
     } catch (error) {
       // Of several partitions, some may have been stored.
       if (error instanceof Error && 'response' in error) note(parcels, error.response as Produced);
-      if (hasAnswer(error, 'DUPLICATE_SEQUENCE_NUMBER')) return;
       throw error;
     }
   }
@@ -150,12 +149,11 @@ export class BatchSender {
 type Produced = Awaited<ReturnType<typeof produce.async>>;
 
 const STORED = 0;
-const DUPLICATE = 46;
 
 function note(parcels: readonly Parcel[], { responses }: Produced): void {
   for (const { name, partitionResponses } of responses) {
     for (const { index, errorCode, baseOffset } of partitionResponses) {
-      if (errorCode !== STORED && errorCode !== DUPLICATE) continue;
+      if (errorCode !== STORED) continue;
       const parcel = parcels.find(({ topic, partition }) => topic === name && partition === index);
       if (parcel !== undefined) parcel.offset = Number(baseOffset);
     }

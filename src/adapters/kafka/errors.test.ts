@@ -31,6 +31,7 @@ test('what a broker answers is named for what an operator can do', () => {
     58: 'log_login_failed',
     6: 'log_unreachable',
     45: 'log_unreachable',
+    46: 'log_unreachable',
     42: undefined,
   };
   for (const [code, expected] of Object.entries(codes)) {

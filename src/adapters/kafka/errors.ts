@@ -33,6 +33,8 @@ const ANSWERS: Readonly<Record<string, ErrorCode>> = {
   PRODUCER_FENCED: 'producer_fenced',
   // The transaction is lost, and the producer with it; a new one goes on.
   OUT_OF_ORDER_SEQUENCE_NUMBER: 'log_unreachable',
+  // It is stored, but not told where.
+  DUPLICATE_SEQUENCE_NUMBER: 'log_unreachable',
   UNKNOWN_PRODUCER_ID: 'log_unreachable',
   INVALID_TXN_STATE: 'log_unreachable',
   INVALID_PRODUCER_ID_MAPPING: 'log_unreachable',
