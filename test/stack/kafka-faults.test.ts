@@ -69,7 +69,7 @@ describe('KafkaEventLog, when things break,', async () => {
         rejects(log.topics(), 'log_unreachable'),
         rejects(open(), 'log_unreachable'),
       ]);
-      const rejected = assert.rejects(hurried.append(both(topic, '1')));
+      const rejected = rejects(hurried.append(both(topic, '1')), 'log_unreachable');
       // Nor does anyone wait for it who wants to end.
       const leaving = new AbortController();
       const joining = log.join('paused', [topic], leaving.signal)[Symbol.asyncIterator]().next();

@@ -226,12 +226,20 @@ export class KafkaProducer implements Producer {
   }
 
   async #fail(error: unknown, group: readonly Append[]): Promise<void> {
-    const explained = await this.#transactions.explain(error);
+    const explained = this.#isClosed
+      ? this.#cutOff(error)
+      : await this.#transactions.explain(error);
     this.#failure = { error: explained };
     const rest = this.#waiting.splice(0);
     for (const { settle } of new Set([...group, ...rest])) settle.reject(explained);
     // Or its records would hide those of others until its timeout.
     this.#settleAfter(() => this.#transactions.abandon());
+  }
+
+  #cutOff(error: unknown): unknown {
+    if (error instanceof MillraceError) return error;
+    const facts = { producer: this.#name, found: 'no answer before the producer was closed' };
+    return new MillraceError('log_unreachable', facts, error);
   }
 }
 
