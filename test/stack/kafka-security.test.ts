@@ -123,8 +123,10 @@ describe('KafkaEventLog, on a broker that is secured,', async () => {
   test('names what a user may not do, and needs no more than what is documented', async () => {
     const sasl = { mechanism: 'SCRAM-SHA-256', username: 'reader', password: SECRET } as const;
     const restricted = { brokers: kafka.brokersAt('SCRAM'), tls, sasl };
-    await rejects(open(restricted), 'log_refuses');
-
+    {
+      await using log = await open(restricted);
+      await rejects(log.openProducer('restricted'), 'log_refuses');
+    }
     const admin = new Admin({ clientId: 'admin', bootstrapBrokers: [...kafka.brokers] });
     const { CREATE, DESCRIBE, DESCRIBE_CONFIGS, READ, WRITE } = AclOperations;
     const { TOPIC, GROUP, TRANSACTIONAL_ID } = ResourceTypes;

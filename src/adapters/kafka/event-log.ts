@@ -1,3 +1,4 @@
+import { MillraceError } from '../../domain/errors.ts';
 import type {
   Assignment,
   EventLog,
@@ -23,6 +24,8 @@ export class KafkaEventLog implements EventLog {
   /** Those that are open. */
   readonly #producers = new Set<Producer>();
   readonly #closing = new AbortController();
+  /** Only those who append need it, and the right to create it. */
+  #hasPositions = false;
 
   private constructor(cluster: Cluster, retention: Retention) {
     this.#cluster = cluster;
@@ -38,14 +41,7 @@ export class KafkaEventLog implements EventLog {
     address: KafkaAddress,
     { retention }: { retention: Retention },
   ): Promise<KafkaEventLog> {
-    const cluster = await Cluster.open(address);
-    try {
-      await ensurePositions(cluster);
-      return new KafkaEventLog(cluster, retention);
-    } catch (error) {
-      await cluster[Symbol.asyncDispose]();
-      throw error;
-    }
+    return new KafkaEventLog(await Cluster.open(address), retention);
   }
 
   createTopics(declarations: readonly TopicDeclaration[]): Promise<void> {
@@ -57,6 +53,8 @@ export class KafkaEventLog implements EventLog {
   }
 
   async openProducer(name: string): Promise<Producer> {
+    if (!this.#hasPositions) await ensurePositions(this.#cluster);
+    this.#hasPositions = true;
     const producer = await KafkaProducer.open(this.#cluster, name, () => {
       this.#producers.delete(producer);
     });
@@ -64,8 +62,14 @@ export class KafkaEventLog implements EventLog {
     return producer;
   }
 
-  positionOf(producer: string): Promise<string | undefined> {
-    return positionIn(this.#cluster, producer);
+  async positionOf(producer: string): Promise<string | undefined> {
+    try {
+      return await positionIn(this.#cluster, producer);
+    } catch (error) {
+      // The first producer makes the topic.
+      if (error instanceof MillraceError && error.code === 'topic_missing') return undefined;
+      throw error;
+    }
   }
 
   read(
