@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Command } from '../domain/command.ts';
-import { blocksOf } from '../domain/record-block.ts';
+import { MillraceError } from '../domain/errors.ts';
+import { blocksOf, type RecordBlock } from '../domain/record-block.ts';
 import type { EventLog, Producer } from '../ports/event-log.ts';
 import { COMMANDS } from './topics.ts';
 
@@ -29,15 +30,13 @@ export class CommandSender implements AsyncDisposable {
       value: Buffer.from(JSON.stringify(command)),
       headers: [],
     };
-    const opening = (this.#producer ??= this.#log.openProducer(this.#name));
+    const blocks = blocksOf([{ topic: COMMANDS, partition: 0, record }]);
     try {
-      const producer = await opening;
-      await producer.append(blocksOf([{ topic: COMMANDS, partition: 0, record }]));
+      await this.#append(blocks);
     } catch (error) {
-      // After a rejection a producer takes no more; the next command opens another.
-      if (this.#producer === opening) this.#producer = undefined;
-      await close(opening);
-      throw error;
+      if (!(error instanceof MillraceError) || error.code !== 'producer_expired') throw error;
+      // Operators are idle for long.
+      await this.#append(blocks);
     }
   }
 
@@ -45,6 +44,19 @@ export class CommandSender implements AsyncDisposable {
     const opening = this.#producer;
     this.#producer = undefined;
     if (opening !== undefined) await close(opening);
+  }
+
+  async #append(blocks: readonly RecordBlock[]): Promise<void> {
+    const opening = (this.#producer ??= this.#log.openProducer(this.#name));
+    try {
+      const producer = await opening;
+      await producer.append(blocks);
+    } catch (error) {
+      // After a rejection a producer takes no more; the next command opens another.
+      if (this.#producer === opening) this.#producer = undefined;
+      await close(opening);
+      throw error;
+    }
   }
 }
 

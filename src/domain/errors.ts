@@ -154,6 +154,11 @@ export const REMEDIES = {
     exit: 69,
     hint: 'Another process of the same name took over; stop this one.',
   },
+  producer_expired: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'The log forgot a producer that was idle for long (in Kafka, transactional.id.expiration.ms); nothing was appended, and another producer of the name goes on.',
+  },
   topic_missing: {
     retry: 'never',
     exit: 1,

@@ -32,7 +32,8 @@ export interface Producer {
    *
    * Rejects with `producer_fenced` once a newer producer of this name was opened, with
    * `topic_missing`, and with `disk_full`; after a rejection nothing of the append is readable,
-   * appends called after it have failed too, and the producer must be opened again. With
+   * appends called after it have failed too, and the producer must be opened again; so it is with
+   * `producer_expired`, when the log forgot a producer that was idle for long. With
    * `log_unreachable` what became of the append may be open until then: the position tells.
    */
   append(blocks: readonly RecordBlock[], position?: string): Promise<void>;

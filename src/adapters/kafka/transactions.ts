@@ -4,7 +4,7 @@ import type { Backoff } from '../../lib/backoff.ts';
 import type { TopicPartition } from '../../ports/event-log.ts';
 import type { HostAndPort } from './address.ts';
 import type { Cluster } from './cluster.ts';
-import { answersOf, logError } from './errors.ts';
+import { answersOf, hasAnswer, logError } from './errors.ts';
 import type { Lane } from './lane.ts';
 import {
   addPartitions,
@@ -59,21 +59,30 @@ export class Transactions {
     this.#producer = { id: producerId, epoch: producerEpoch };
   }
 
-  /** Begins a transaction over these partitions, once the one before has ended everywhere. */
+  /**
+   * Begins a transaction over these partitions, once the one before has ended everywhere. Fails with
+   * `producer_expired` where the coordinator has forgotten a producer that was idle for long.
+   */
   async begin(partitions: readonly TopicPartition[]): Promise<void> {
     const topics = [...Map.groupBy(partitions, ({ topic }) => topic)].map(([name, those]) => ({
       name,
       partitions: those.map(({ partition }) => partition),
     }));
-    await this.#ask(addPartitions, [
-      {
-        transactionalId: this.id,
-        producerId: this.#producer.id,
-        producerEpoch: this.#producer.epoch,
-        verifyOnly: false,
-        topics,
-      },
-    ]);
+    const transaction = {
+      transactionalId: this.id,
+      producerId: this.#producer.id,
+      producerEpoch: this.#producer.epoch,
+      verifyOnly: false,
+      topics,
+    };
+    try {
+      await this.#ask(addPartitions, [transaction]);
+    } catch (error) {
+      if (!(error instanceof MillraceError) || !hasAnswer(error, 'INVALID_PRODUCER_ID_MAPPING')) {
+        throw error;
+      }
+      throw new MillraceError('producer_expired', { producer: this.id }, error);
+    }
   }
 
   /**
