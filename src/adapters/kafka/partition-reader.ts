@@ -75,7 +75,7 @@ function* decoded(
 }
 
 /** What stands from an offset on. Fails with `offset_out_of_range`, telling what there is. */
-export async function fetched(
+async function fetched(
   cluster: Cluster,
   lane: Lane,
   options: FetchOptions,
