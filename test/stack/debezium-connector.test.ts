@@ -44,15 +44,28 @@ after(async () => {
   await certificate[Symbol.asyncDispose]();
 });
 
+let last: Promise<unknown> = Promise.resolve();
+
+/** One after the other, as a connection has it. */
+const query = <Row extends Record<string, string | null>>(
+  sql: string,
+  values: readonly string[] = [],
+) => {
+  const result = last.then(() => client.query<Row>(sql, [...values]));
+  last = result.catch(() => undefined);
+  return result;
+};
+
 let made = 0;
 
 /** A table of its own, with rows, and the options of a connector for it. */
 const given = async (rows: number) => {
   made += 1;
-  const table = `t${made}`;
-  await client.query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text)`);
-  await client.query(`INSERT INTO ${table} SELECT g, 'old' FROM generate_series(1, ${rows}) g`);
-  const name = `test${made}`;
+  const number = made;
+  const table = `t${number}`;
+  await query(`CREATE TABLE ${table} (id int PRIMARY KEY, v text)`);
+  await query(`INSERT INTO ${table} SELECT g, 'old' FROM generate_series(1, ${rows}) g`);
+  const name = `test${number}`;
   const options = {
     'topic.prefix': name,
     'slot.name': name,
@@ -64,7 +77,7 @@ const given = async (rows: number) => {
 
 /** All that was committed until now is in Kafka. */
 const untilConfirmed = async (watched: Watched): Promise<ConnectorStatus> => {
-  const { rows } = await client.query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn() AS lsn');
+  const { rows } = await query<{ lsn: string }>('SELECT pg_current_wal_insert_lsn() AS lsn');
   const end = parseLsn(rows[0]?.lsn ?? '');
   return watched.until('streaming', ({ confirmedLsn = '0/0' }) => parseLsn(confirmedLsn) >= end);
 };
@@ -86,7 +99,8 @@ const failsWith =
     return true;
   };
 
-describe('DebeziumConnector', () => {
+// They mostly wait.
+describe('DebeziumConnector', { concurrency: 4 }, () => {
   test('registers a connector that copies, then streams, and goes on when watching ends', async () => {
     const { table, topic, options } = await given(3);
     await using first = await watching(servers, options, { partitions: 2 });
@@ -94,13 +108,13 @@ describe('DebeziumConnector', () => {
     assert.deepEqual(copied.copy, [
       { table: `public.${table}`, rows: 3, estimatedRows: -1, done: true },
     ]);
-    await client.query(`INSERT INTO ${table} VALUES (4, 'new')`);
+    await query(`INSERT INTO ${table} VALUES (4, 'new')`);
     const { lagMs = Infinity } = await first.until('streaming', ({ changes }) => changes === 4);
     assert.ok(lagMs < 30_000, String(lagMs));
     await first.stop();
     assert.equal(first.connector.status().state, 'stopped');
 
-    await client.query(`DELETE FROM ${table} WHERE id = 4`);
+    await query(`DELETE FROM ${table} WHERE id = 4`);
     await using second = await watching(servers, options, { partitions: 2 });
     await untilConfirmed(second);
     const ops = (await changesIn(topic)).map((value) => value?.op);
@@ -108,19 +122,18 @@ describe('DebeziumConnector', () => {
   });
 
   test('confirms WAL of which nothing is captured', async () => {
-    const { options } = await given(1);
+    const { table, options } = await given(1);
     await using watched = await watching(servers, options);
     await watched.until('streaming');
-    await client.query('CREATE TABLE unrelated (id int)');
+    await query(`CREATE TABLE ${table}_unrelated (id int)`);
     await untilConfirmed(watched);
   });
 
   test('copies a table anew while changes flow, with nothing but the slot and the publication on the source', async () => {
     const { table, topic, options } = await given(2500);
-    const before = await tablesOfSource();
     await using watched = await watching(servers, options);
     await watched.until('streaming', ({ copy }) => copy?.[0]?.done === true);
-    await client.query(`UPDATE ${table} SET v = 'new'`);
+    await query(`UPDATE ${table} SET v = 'new'`);
     // Else the copy leaves out rows of which a change is about to come.
     await untilConfirmed(watched);
     await watched.connector.copy([topic]);
@@ -138,7 +151,7 @@ describe('DebeziumConnector', () => {
     assert.equal(copies.length, 2500);
     assert.deepEqual(new Set(copies), new Set(['new']));
     assert.deepEqual(new Set(last.values()), new Set(['new']));
-    assert.deepEqual(await tablesOfSource(), before);
+    assert.deepEqual(await tablesOfOthers(), []);
     await assert.rejects(watched.connector.copy(['nobody']), failsWith('topic_not_captured'));
   });
 
@@ -166,8 +179,8 @@ describe('DebeziumConnector', () => {
     };
     await using watched = await watching(servers, all);
     await watched.until('streaming');
-    await client.query(`CREATE TABLE ${table}_later (id int PRIMARY KEY, v text)`);
-    await client.query(`INSERT INTO ${table}_later VALUES (1, 'new')`);
+    await query(`CREATE TABLE ${table}_later (id int PRIMARY KEY, v text)`);
+    await query(`INSERT INTO ${table}_later VALUES (1, 'new')`);
     await untilConfirmed(watched);
     assert.deepEqual(
       (await changesIn(`${topic}_later`)).map(({ op }) => op),
@@ -181,7 +194,7 @@ describe('DebeziumConnector', () => {
     await first.until('streaming');
     first.connector.pause();
     await first.until('paused');
-    await client.query(`INSERT INTO ${table} VALUES (2, 'new')`);
+    await query(`INSERT INTO ${table} VALUES (2, 'new')`);
     await untilInactive(options['slot.name']);
     await first.stop();
 
@@ -205,27 +218,13 @@ describe('DebeziumConnector', () => {
     assert.ok(!text.includes(postgres.password));
   });
 
-  test('goes on when Connect is killed and comes back', async () => {
-    const { table, topic, options } = await given(1);
-    await using watched = await watching(servers, options);
-    await watched.until('streaming');
-    await connect.kill();
-    const { problem = '' } = await watched.until('waiting');
-    assert.match(problem, /^connect_unreachable/);
-    await client.query(`INSERT INTO ${table} VALUES (2, 'new')`);
-    await connect.restart();
-    const status = await untilConfirmed(watched);
-    assert.equal(status.problem, undefined);
-    assert.ok((await changesIn(topic)).some(({ op }) => op === 'c'));
-  });
-
   test('registers again what somebody removed, but not what it has removed itself', async () => {
     const { table, topic, options } = await given(1);
     await using watched = await watching(servers, options);
     await untilConfirmed(watched);
     const path = `connectors/${options['topic.prefix']}`;
     await askConnect(path, 'DELETE');
-    await client.query(`INSERT INTO ${table} VALUES (2, 'new')`);
+    await query(`INSERT INTO ${table} VALUES (2, 'new')`);
     await untilConfirmed(watched);
     const ops = (await changesIn(topic)).map(({ op }) => op);
     assert.deepEqual(ops, ['r', 'c']);
@@ -307,21 +306,37 @@ describe('DebeziumConnector', () => {
   test('refuses a slot that somebody else has made, and one that is gone', async () => {
     const { options } = await given(1);
     const slot = options['slot.name'];
-    await client.query(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
+    await query(`SELECT pg_create_logical_replication_slot('${slot}', 'pgoutput')`);
     await using foreign = await watching(servers, options);
     await assert.rejects(foreign.ended, failsWith('slot_exists', slot));
-    await client.query(`SELECT pg_drop_replication_slot('${slot}')`);
+    await query(`SELECT pg_drop_replication_slot('${slot}')`);
 
     await using own = await watching(servers, options);
     await untilConfirmed(own);
     own.connector.pause();
     await own.until('paused');
     await untilInactive(slot);
-    await client.query(`SELECT pg_drop_replication_slot('${slot}')`);
+    await query(`SELECT pg_drop_replication_slot('${slot}')`);
     own.connector.resume();
     await assert.rejects(own.ended, failsWith('slot_missing', slot));
     await using again = await watching(servers, options);
     await assert.rejects(again.ended, failsWith('slot_missing', slot));
+  });
+});
+
+describe('DebeziumConnector, alone with its worker,', () => {
+  test('goes on when Connect is killed and comes back', async () => {
+    const { table, topic, options } = await given(1);
+    await using watched = await watching(servers, options);
+    await watched.until('streaming');
+    await connect.kill();
+    const { problem = '' } = await watched.until('waiting');
+    assert.match(problem, /^connect_unreachable/);
+    await query(`INSERT INTO ${table} VALUES (2, 'new')`);
+    await connect.restart();
+    const status = await untilConfirmed(watched);
+    assert.equal(status.problem, undefined);
+    assert.ok((await changesIn(topic)).some(({ op }) => op === 'c'));
   });
 });
 
@@ -331,8 +346,11 @@ type Change = Readonly<{
   source: Readonly<{ snapshot: string }>;
 }>;
 
-const tablesOfSource = async () =>
-  (await client.query('SELECT relname FROM pg_class ORDER BY 1')).rows;
+/** Those that no test has made. */
+const tablesOfOthers = async () => {
+  const where = "relkind = 'r' AND relnamespace = 'public'::regnamespace AND relname !~ '^t[0-9]'";
+  return (await query(`SELECT relname FROM pg_class WHERE ${where}`)).rows;
+};
 
 const untilActive = (slot: string) => untilSlot(slot, true);
 const untilInactive = (slot: string) => untilSlot(slot, false);
@@ -341,7 +359,7 @@ async function untilSlot(slot: string, isActive: boolean): Promise<void> {
   const sql = 'SELECT active FROM pg_replication_slots WHERE slot_name = $1';
   const deadlineMs = Date.now() + 30_000;
   for (;;) {
-    const { rows } = await client.query<{ active: string }>(sql, [slot]);
+    const { rows } = await query<{ active: string }>(sql, [slot]);
     if (rows[0]?.active === (isActive ? 't' : 'f')) return;
     if (Date.now() > deadlineMs) throw new Error(`the slot ${slot}: ${JSON.stringify(rows)}`);
   }

@@ -166,7 +166,7 @@ export class ConnectRest {
     const deadlineMs = Date.now() + REBALANCE_PATIENCE_MS;
     for (;;) {
       const answer = await this.#fetch(method, path, body, timeoutMs, signal);
-      if (answer.status !== 409) return answer;
+      if (!isRebalancing(answer)) return answer;
       if (Date.now() >= deadlineMs)
         throw this.#unreachable(`it still rebalances: ${saidBy(answer.body)}`);
       await wait(LOOK_EVERY_MS, undefined, { signal });
@@ -223,6 +223,10 @@ function parse(text: string): unknown {
   } catch {
     return text;
   }
+}
+
+function isRebalancing({ status, body }: Answer): boolean {
+  return status === 409 || (status === 500 && /rebalance/.test(saidBy(body)));
 }
 
 function isOfConnect(body: unknown): boolean {
