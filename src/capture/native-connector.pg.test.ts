@@ -95,6 +95,12 @@ describe('the native connector', { timeout: 60_000 }, () => {
         }
         return undefined;
       },
+      /** What another process meets that runs the same beside. */
+      another: async (): Promise<unknown> => {
+        await using source = await PostgresSource.open(server);
+        const other = connector(source, log, config, { partitions });
+        return other.run(AbortSignal.timeout(10_000)).catch((error: unknown) => error);
+      },
       told: async (table: string): Promise<Told[]> => {
         const topic = `test_server.${schema}.${table}`;
         const all: Told[] = [];
@@ -143,6 +149,21 @@ describe('the native connector', { timeout: 60_000 }, () => {
       ],
     );
     assert.equal(changes, 6);
+  });
+
+  test('lets the one that has the slot go on when another is started beside', async () => {
+    await client.query('create schema beside; create table beside.t (id int primary key)');
+    const { start, caughtUp, another, stop, told } = capture('beside');
+    await start();
+    await caughtUp();
+    assert.equal(codeOf(await another()), 'slot_in_use');
+    await client.query('insert into beside.t values (1)');
+    await caughtUp();
+    assert.deepEqual(
+      (await told('t')).map(({ after }) => after),
+      [{ id: 1 }],
+    );
+    await stop();
   });
 
   test('takes values that the WAL leaves out from the old row, and else names them as Debezium does', async () => {

@@ -11,7 +11,7 @@ import type { ConnectorConfig } from './connector-config.ts';
 import { CopyOrders } from './copy-orders.ts';
 import { CopyReport } from './copy-report.ts';
 import { topicName } from './relation-registry.ts';
-import { decideStart, type Start } from './start.ts';
+import { decideStart, refuseUsed, type Start } from './start.ts';
 
 export type NativeConnectorParts = Readonly<{
   source: ChangeSource;
@@ -126,6 +126,8 @@ export class NativeConnector implements Connector {
     const { source, log, config, adoptSlot } = this.#parts;
     this.#state = 'starting';
     const server = await source.identify();
+    // Opening the producer ends whoever has it: that must not befall one that still reads.
+    refuseUsed(await source.slot(config.slot), config.slot);
     const producer = await log.openProducer(captureProducer(config.name));
     try {
       const stored = producer.position === undefined ? undefined : parsePosition(producer.position);

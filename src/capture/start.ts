@@ -83,5 +83,10 @@ function refuseUnusable(slot: Slot, slotName: string, server: SourceIdentity): v
       expected: `plugin pgoutput in database ${server.database}`,
       found: `plugin ${slot.plugin} in database ${slot.database}`,
     });
-  if (slot.active) throw new MillraceError('slot_in_use', { slot: slotName });
+  refuseUsed(slot, slotName);
+}
+
+/** Throws `slot_in_use` while another process reads from the slot, or the server takes it that way. */
+export function refuseUsed(slot: Slot | undefined, slotName: string): void {
+  if (slot?.active === true) throw new MillraceError('slot_in_use', { slot: slotName });
 }
