@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
@@ -36,7 +36,7 @@ export type ServerControls = Readonly<{
   stop(): Promise<void>;
   /** After `kill` or `stop`: on the same port and data. Settles when the server is ready. */
   restart(): Promise<void>;
-  /** SIGSTOP: it keeps its connections, and answers nothing until `resume`. */
+  /** SIGSTOP: once it returns, the server keeps its connections and answers nothing until `resume`. */
   pause(): void;
   resume(): void;
 }>;
@@ -75,7 +75,7 @@ export class ServerProcess implements AsyncDisposable {
       kill: () => this.kill(),
       stop: () => this.#end('SIGTERM'),
       restart: () => this.start(),
-      pause: () => void process.kill(this.#pid(), 'SIGSTOP'),
+      pause: () => pauseProcess(this.#pid()),
       resume: () => void process.kill(this.#pid(), 'SIGCONT'),
     };
   }
@@ -184,4 +184,13 @@ function killAll(): void {
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
+}
+
+/** The signal takes effect thread by thread, so what is under way may still be answered meanwhile. */
+function pauseProcess(pid: number): void {
+  process.kill(pid, 'SIGSTOP');
+  const threads = `/proc/${pid}/task`;
+  const isStopped = (thread: string): boolean =>
+    / T \d/.test(readFileSync(`${threads}/${thread}/stat`, 'utf8').replace(/^.*\)/, ''));
+  while (!readdirSync(threads).every(isStopped));
 }
