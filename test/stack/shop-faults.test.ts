@@ -109,6 +109,13 @@ describe('The shop in several processes', () => {
     await shop.reconcile();
   });
 
+  test('fills a Redis that lost everything from the log', async () => {
+    await redis.kill();
+    await rm(join(redis.folder, 'appendonlydir'), { recursive: true });
+    await redis.restart();
+    await shop.reconcile();
+  });
+
   test('moves the partitions of a worker that is killed to the others, and to its successor', async () => {
     await worker(2).kill();
     await shop.until('shared by two', isSharedBy(2));
@@ -235,13 +242,6 @@ describe('The shop in several processes', () => {
     await redis.kill();
     await rm(must(files, 'named'), { recursive: true });
     await cp(must(kept, 'named'), must(files, 'named'), { recursive: true });
-    await redis.restart();
-    await shop.reconcile();
-  });
-
-  test('fills a Redis that lost everything from the log', async () => {
-    await redis.kill();
-    await rm(join(redis.folder, 'appendonlydir'), { recursive: true });
     await redis.restart();
     await shop.reconcile();
   });
