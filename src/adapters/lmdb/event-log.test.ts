@@ -186,6 +186,8 @@ describe('LmdbEventLog', () => {
       heard.resolve();
       heard = Promise.withResolvers();
     });
+    // It may come in the same turn as the last message.
+    const exited = once(worker, 'exit');
     const failed = once(worker, 'error').then(([error]) => Promise.reject(error as Error));
     const reach = async (count: number) => {
       while (messages.length < count) await Promise.race([heard.promise, failed]);
@@ -201,7 +203,7 @@ describe('LmdbEventLog', () => {
     assert.deepEqual(messages, ['reading', ...wanted]);
     worker.postMessage('stop');
     await reach(wanted.length + 2);
-    await once(worker, 'exit');
+    await exited;
   });
 
   test('a process killed at any moment leaves all that was resolved, in order', async () => {
