@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { EMPTY_CHANGE } from '../adapters/connect/options.ts';
 import type { PostgresSource } from '../adapters/postgres/source.ts';
 import { captureProducer } from '../capture/native-connector.ts';
 import { MillraceError } from '../domain/errors.ts';
@@ -11,7 +12,6 @@ import type { OperationContext, RunningParts } from './operation-context.ts';
 const LOOK_EVERY_MS = 20;
 /** Debezium stores an offset with each record, and an idle source gives it none. */
 const NUDGE_EVERY_MS = 2000;
-const NUDGE = `SELECT pg_logical_emit_message(true, 'millrace', '')`;
 
 /** Rows that are being copied are in the snapshot, but not yet in the log. */
 export async function refuseDuringCopy(
@@ -59,7 +59,7 @@ export async function untilCaptured(
     if (captured !== undefined && captured >= point) return;
     refuseAtRest(statuses.connector);
     if (engine === 'debezium' && performance.now() - nudgedAtMs >= NUDGE_EVERY_MS) {
-      await source.query(NUDGE);
+      await source.query(EMPTY_CHANGE);
       nudgedAtMs = performance.now();
     }
     await wait(LOOK_EVERY_MS, undefined, { signal });

@@ -3,6 +3,7 @@ import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import type { GeneratorStatus } from '../domain/status.ts';
 import type { Part } from './compose.ts';
 import type { GeneratorOptions, Pipeline } from './pipeline.ts';
+import type { StatusBoard } from './status-board.ts';
 
 /** The pipeline's generator of demonstration rows, on a connection of its own. */
 export class GeneratorPart implements Part {
@@ -63,5 +64,22 @@ export class GeneratorPart implements Part {
     this.#batches += 1;
     this.#rows += rows;
     this.#onBatch(rows);
+  };
+}
+
+/** Rows of a demonstration are to be seen as changes, so they come after the first copy. */
+export function afterFirstCopy(generator: GeneratorPart, statuses: StatusBoard): Part {
+  const isCopied = () => statuses.connector?.state === 'streaming' || undefined;
+  return {
+    name: generator.name,
+    async run(signal) {
+      try {
+        await statuses.until(isCopied, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        throw error;
+      }
+      await generator.run(signal);
+    },
   };
 }

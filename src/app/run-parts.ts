@@ -1,5 +1,6 @@
 import { remedyFor } from '../domain/errors.ts';
 import { systemClock } from '../lib/clock.ts';
+import { untilAborted } from '../lib/until-aborted.ts';
 import { supervise, type Supervised } from '../lib/supervise.ts';
 import type { Part } from './compose.ts';
 
@@ -26,15 +27,8 @@ export async function runParts(
   const running = parts.map((part) => start(part, signal));
   const telling = last.map((part) => start(part, ended.signal));
   await Promise.all(running);
+  // Parts that have failed are still told of while the others, or nobody, run.
   await untilAborted(signal);
   ended.abort();
   await Promise.all(telling);
-}
-
-/** Parts that have failed are still told of while the others, or nobody, run. */
-function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) =>
-    signal.addEventListener('abort', () => resolve(), { once: true }),
-  );
 }

@@ -16,9 +16,8 @@ import {
 import { readConfig, type Config } from './config.ts';
 import { ConnectorPart } from './connector-part.ts';
 import { requestCopy } from './copy-request.ts';
-import { GeneratorPart } from './generator-part.ts';
+import { afterFirstCopy, GeneratorPart } from './generator-part.ts';
 import { applySchema } from './generate.ts';
-import { hasCopied } from './has-copied.ts';
 import { housekeeping } from './housekeeping.ts';
 import type { CaptureRole, GeneratorRole, Role, RoleOptions, StreamRole } from './launch.ts';
 import { connectorFileOf, loadPipeline, readConnector, serverOf } from './load-pipeline.ts';
@@ -71,7 +70,7 @@ export async function runRole(
   const place: Place = { config, pipeline, options, log, logger, stack, run, worker };
   if (role.role === 'capture') await capture(role, place);
   else if (role.role === 'stream') await stream(role, place);
-  else await generator(role, place, signal);
+  else await generator(role, place);
   logger.info('stopped');
 }
 
@@ -116,11 +115,7 @@ async function stream({ processors }: StreamRole, place: Place): Promise<void> {
   await place.run(parts, [housekeeping(log, store)], [publisher]);
 }
 
-async function generator(
-  { demo, rate }: GeneratorRole,
-  place: Place,
-  signal: AbortSignal,
-): Promise<void> {
+async function generator({ demo, rate }: GeneratorRole, place: Place): Promise<void> {
   const { config, pipeline, options, log, logger, worker } = place;
   if (pipeline.generate === undefined)
     throw new MillraceError('usage', {
@@ -141,22 +136,13 @@ async function generator(
     seed: randomInt(2 ** 31),
     ...(rate !== undefined && { rate }),
   });
-  const afterCopy: Part = {
-    name: rows.name,
-    run: async (stop) => {
-      logger.info('waiting until the connector has copied the tables');
-      await statuses.until(() => hasCopied(statuses.connector), stop);
-      logger.info('inserting rows');
-      await rows.run(stop);
-    },
-  };
+  logger.info('rows are inserted once the connector has copied the tables');
   const following: Part = { name: 'statuses', run: (stop) => statuses.run(stop) };
   await place.run(
-    [afterCopy],
+    [afterFirstCopy(rows, statuses)],
     [following],
     [new StatusPublisher('generator', log, [rows], worker)],
   );
-  signal.throwIfAborted();
 }
 
 function connectorOf({ config, pipeline, options }: Place): ConnectorConfig {

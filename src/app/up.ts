@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { PostgresSource } from '../adapters/postgres/source.ts';
 import { Bell } from '../lib/bell.ts';
+import { untilAborted } from '../lib/until-aborted.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
 import { answerOperation } from './answer.ts';
@@ -13,8 +14,7 @@ import { tellStarter } from './detach.ts';
 import { EmbeddedServer } from './embedded-server.ts';
 import { failureOf } from './failure.ts';
 import { applySchema } from './generate.ts';
-import { GeneratorPart } from './generator-part.ts';
-import { hasCopied } from './has-copied.ts';
+import { afterFirstCopy, GeneratorPart } from './generator-part.ts';
 import { housekeeping } from './housekeeping.ts';
 import type { UpEvent, UpOptions } from './launch.ts';
 import { connectorFileOf, loadPipeline, readConnector, serverOf } from './load-pipeline.ts';
@@ -139,14 +139,8 @@ async function up(
   if (generate !== undefined && isDemo && options.generate) {
     const seed = randomInt(2 ** 31);
     const generator = new GeneratorPart(generate, server, { ...config.generator, seed });
-    const afterCopy: Part = {
-      name: generator.name,
-      run: async (stop) => {
-        await statuses.until(() => hasCopied(statuses.connector), stop);
-        await generator.run(stop);
-      },
-    };
-    background([afterCopy], [new StatusPublisher('generator', log, [generator], worker)]);
+    const waiting = afterFirstCopy(generator, statuses);
+    background([waiting], [new StatusPublisher('generator', log, [generator], worker)]);
   }
   const source = addressOf(connection, embedded === undefined ? 'server' : 'embedded');
   const context = {
@@ -251,11 +245,4 @@ function ratesNow({ processors }: StatusBoard, rates: RateMeter) {
       processors.map(({ name }) => [name, rates.perSecond(name)]),
     ),
   };
-}
-
-function untilAborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) =>
-    signal.addEventListener('abort', () => resolve(), { once: true }),
-  );
 }

@@ -3,6 +3,7 @@ import { MillraceError, remedyFor } from '../domain/errors.ts';
 import { parsePosition } from '../domain/position.ts';
 import type { Header } from '../domain/record-block.ts';
 import type { ConnectorState, ConnectorStatus } from '../domain/status.ts';
+import { untilAborted } from '../lib/until-aborted.ts';
 import type { ChangeSource, Table } from '../ports/change-source.ts';
 import type { Connector } from '../ports/connector.ts';
 import type { EventLog } from '../ports/event-log.ts';
@@ -116,10 +117,7 @@ export class NativeConnector implements Connector {
 
   async #rest(turn: AbortSignal): Promise<void> {
     this.#state = 'paused';
-    if (turn.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    turn.addEventListener('abort', () => resolve(), { once: true });
-    await promise;
+    await untilAborted(turn);
   }
 
   async #runSession(turn: AbortSignal): Promise<void> {

@@ -246,8 +246,10 @@ async function outcomeOf(
       await settled(running.clock, log, seen);
       if (look === 1) store.lose(schedule[0]?.writes ?? 0);
     }
-    await settled(running.clock, log, seen);
   }
+  // Reading what became of it calls the store too.
+  store.loseNoMore();
+  await settled(running.clock, log, seen);
   return {
     letters: await letters(log),
     served: await Promise.all(['count', 'sum'].map((key) => servedNumber(seen, key))),
@@ -297,7 +299,7 @@ class LossyStore {
   #store = new MemoryStore();
   #writes: ((store: Store) => Promise<void>)[] = [];
   #calls = 0;
-  readonly #schedule: readonly Loss[];
+  #schedule: readonly Loss[];
   /** Calls and losses take turns. */
   #turn: Promise<unknown> = Promise.resolve();
 
@@ -311,6 +313,10 @@ class LossyStore {
       this.#store = new MemoryStore();
       for (const write of this.#writes) await write(this.#store);
     });
+  }
+
+  loseNoMore(): void {
+    this.#schedule = [];
   }
 
   /** As its clients see it, whatever it has lost. */

@@ -3,6 +3,7 @@ import { MillraceError } from '../domain/errors.ts';
 import type { LogRecord } from '../domain/record-block.ts';
 import { must } from '../lib/must.ts';
 import { runTogether } from '../lib/run-together.ts';
+import { untilAborted } from '../lib/until-aborted.ts';
 import { Wakeup } from '../lib/wakeup.ts';
 import type { EventLog, TopicPartition } from '../ports/event-log.ts';
 import type { Store, TaskOffsets } from '../ports/store.ts';
@@ -194,7 +195,7 @@ export class Task {
     if (start === 0) return start;
     try {
       // The asking may take long, and is not for this task alone.
-      await Promise.race([onMissingHistory(), aborted(signal)]);
+      await Promise.race([onMissingHistory(), untilAborted(signal)]);
     } catch (error) {
       if (!signal.aborted) throw error;
     }
@@ -364,11 +365,4 @@ export class Task {
     this.#forwarder.committed(effects.outgoing.length);
     this.#options.onProgress();
   }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  signal.addEventListener('abort', () => resolve(), { once: true });
-  if (signal.aborted) resolve();
-  return promise;
 }

@@ -17,6 +17,9 @@ export type OwnTopics = Readonly<{ signals: string; notifications: string }>;
 /** Of the logical messages that the heartbeat writes into the WAL. */
 const MESSAGE_PREFIX = 'millrace';
 
+/** A change of nothing: a message in the WAL, of a transaction, as a read-only copy fails on one without. */
+export const EMPTY_CHANGE = `SELECT pg_logical_emit_message(true, '${MESSAGE_PREFIX}', '')`;
+
 /**
  * The options that Connect is given: those of connector.json, and where it names none, what makes
  * an idle source confirm its WAL, and what lets tables be copied while changes flow. None of them
@@ -31,10 +34,9 @@ export async function completeOptions(
   const hasFilter = Object.keys(options).some((option) => option.startsWith('message.prefix.'));
   const hasSignalTable = (options['signal.data.collection'] ?? '') !== '';
   return {
-    // Debezium confirms only what it has read a later change of. So the heartbeat makes one: a
-    // message in the WAL, of a transaction, as a read-only copy fails on one without.
+    // Debezium confirms only what it has read a later change of. So the heartbeat makes one.
     'heartbeat.interval.ms': '1000',
-    'heartbeat.action.query': `SELECT pg_logical_emit_message(true, '${MESSAGE_PREFIX}', '')`,
+    'heartbeat.action.query': EMPTY_CHANGE,
     ...(!hasFilter && { 'message.prefix.exclude.list': MESSAGE_PREFIX }),
     // Without a table for signals on the source, copies find by snapshots what overtook them.
     ...(!hasSignalTable && { 'read.only': 'true' }),
