@@ -4,9 +4,14 @@ import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { callOperation } from '../src/app/call.ts';
-import type { ArgumentsOf, OperationName, StatusReport, ValueOf } from '../src/app/operations.ts';
-import { resetData } from '../src/app/reset.ts';
+import { callOperation } from '../src/app/operations/call.ts';
+import type {
+  ArgumentsOf,
+  OperationName,
+  StatusReport,
+  ValueOf,
+} from '../src/app/operations/operations.ts';
+import { resetData } from '../src/app/operations/reset.ts';
 import { must } from '../src/lib/must.ts';
 import { temporaryFolder } from './postgres.ts';
 

@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, test } from 'node:test';
 import { Ajv } from 'ajv';
-import { readConfig } from '../src/app/config.ts';
+import { readConfig } from '../src/app/config/config.ts';
 import { must } from '../src/lib/must.ts';
 import { composeParts, interpolate, variablesIn, type Service } from './compose-project.ts';
 

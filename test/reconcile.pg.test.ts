@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { PostgresClient } from '../src/adapters/postgres/client.ts';
-import { callOperation } from '../src/app/call.ts';
+import { callOperation } from '../src/app/operations/call.ts';
 import type { ServedWrite } from '../src/index.ts';
 import { must } from '../src/lib/must.ts';
 import { CommandLine, eventually, jsonLines } from './command-line.ts';

@@ -10,7 +10,7 @@ import type { EventLog } from '../src/ports/event-log.ts';
 import { readTo } from '../src/ports/read-to.ts';
 import type { Store } from '../src/ports/store.ts';
 import type { Processor, TaskContext } from '../src/stream/processor.ts';
-import { TaskRunner, type TaskRunnerOptions } from '../src/stream/task-runner.ts';
+import { TaskRunner, type TaskRunnerOptions } from '../src/stream/tasks/task-runner.ts';
 
 /** For tests of the stream engine: a log with the topics that they use, and what they do to it. */
 

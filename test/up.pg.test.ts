@@ -5,18 +5,18 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { query } from '../src/adapters/postgres/client.ts';
-import { callOperation } from '../src/app/call.ts';
-import type { UpEvent, UpOptions } from '../src/app/launch.ts';
+import { callOperation } from '../src/app/operations/call.ts';
+import type { UpEvent, UpOptions } from '../src/app/roles/launch.ts';
 import type {
   ArgumentsOf,
   OperationName,
   ReconcileEvent,
   SourceAddress,
   ValueOf,
-} from '../src/app/operations.ts';
-import { resetData } from '../src/app/reset.ts';
-import { runGenerate } from '../src/app/generate.ts';
-import { runUp } from '../src/app/up.ts';
+} from '../src/app/operations/operations.ts';
+import { resetData } from '../src/app/operations/reset.ts';
+import { runGenerate } from '../src/app/operations/generate.ts';
+import { runUp } from '../src/app/roles/up.ts';
 import { must } from '../src/lib/must.ts';
 import { eventually } from './command-line.ts';
 

@@ -6,9 +6,9 @@ import type { Status } from '../domain/status.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { EventLog, TopicDeclaration } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
-import { TaskRunner, type TaskRunnerOptions } from '../stream/task-runner.ts';
-import type { Config } from './config.ts';
-import { placesIn } from './data-directory.ts';
+import { TaskRunner, type TaskRunnerOptions } from '../stream/tasks/task-runner.ts';
+import type { Config } from './config/config.ts';
+import { placesIn } from './config/data-directory.ts';
 import type { Pipeline } from './pipeline.ts';
 import { COMMANDS, deadLetterTopic, declaredTopics } from './topics.ts';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import { logFileIn, placesIn } from './data-directory.ts';
+import { logFileIn, placesIn } from './config/data-directory.ts';
 import { openLogger } from './logging.ts';
 
 test('writes a JSON object a line, and never a secret', async () => {

@@ -2,8 +2,8 @@ import { basename } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { pino, type DestinationStream, type Logger } from 'pino';
 import { createStream, type RotatingFileStream } from 'rotating-file-stream';
-import type { LogLevel } from './config.ts';
-import { logFileIn, placesIn } from './data-directory.ts';
+import type { LogLevel } from './config/config.ts';
+import { logFileIn, placesIn } from './config/data-directory.ts';
 
 const MAX_FILE = '10M';
 const MAX_FILES = 5;

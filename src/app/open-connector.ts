@@ -8,7 +8,7 @@ import { systemClock } from '../lib/clock.ts';
 import type { Connector } from '../ports/connector.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { partitionsOf } from './compose.ts';
-import type { Config, DebeziumEngine } from './config.ts';
+import type { Config, DebeziumEngine } from './config/config.ts';
 import { CAPTURE_SCHEMAS } from './topics.ts';
 import { VERSION } from './version.ts';
 

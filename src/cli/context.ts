@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { readConfig } from '../app/config.ts';
-import type { Environment } from '../app/environment.ts';
-import type { OperationPlace } from '../app/remote-context.ts';
+import { readConfig } from '../app/config/config.ts';
+import type { Environment } from '../app/config/environment.ts';
+import type { OperationPlace } from '../app/operations/remote-context.ts';
 import { MillraceError } from '../domain/errors.ts';
 import type { Terminal } from './terminal.ts';
 

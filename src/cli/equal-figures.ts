@@ -1,4 +1,4 @@
-import type { ReconcileEvent } from '../app/operations.ts';
+import type { ReconcileEvent } from '../app/operations/operations.ts';
 import { formatCount } from './units.ts';
 
 type Figure = Extract<ReconcileEvent, { kind: 'figure' }>;

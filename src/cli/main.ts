@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { readEnvironment } from '../app/environment.ts';
+import { readEnvironment } from '../app/config/environment.ts';
 import { describeFailure, toJson } from './failure.ts';
 import { Interruption } from './interruption.ts';
 import { createProgram } from './program.ts';

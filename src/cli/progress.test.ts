@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import type { UpEvent } from '../app/launch.ts';
+import type { UpEvent } from '../app/roles/launch.ts';
 import { UpProgress } from './progress.ts';
 import { Terminal } from './terminal.ts';
 

@@ -1,5 +1,5 @@
 import { SingleBar } from 'cli-progress';
-import type { UpEvent } from '../app/launch.ts';
+import type { UpEvent } from '../app/roles/launch.ts';
 import type { ConnectorStatus } from '../domain/status.ts';
 import { withoutPassword } from './address.ts';
 import { lagOf } from './commands/status.ts';

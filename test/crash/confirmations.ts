@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as wait } from 'node:timers/promises';
 import { PostgresClient } from '../../src/adapters/postgres/client.ts';
-import { lastHolder, placesIn } from '../../src/app/data-directory.ts';
+import { lastHolder, placesIn } from '../../src/app/config/data-directory.ts';
 import { temporaryFolder, temporaryPostgres, type TemporaryPostgres } from '../postgres.ts';
 import { ConfirmationTrace, type TraceFigures } from './confirmation-trace.ts';
 import { MAIN, ownEnvironment } from './millrace-process.ts';

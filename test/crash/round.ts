@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { LmdbEventLog } from '../../src/adapters/lmdb/event-log.ts';
-import { DataDirectory, placesIn } from '../../src/app/data-directory.ts';
+import { DataDirectory, placesIn } from '../../src/app/config/data-directory.ts';
 import { CaptureAlone } from './capture-alone.ts';
 import type { RoundPlan } from './plan.ts';
 import { runShop } from './shop-load.ts';

@@ -1,5 +1,5 @@
-import { askControlSocket } from '../../src/app/control-socket.ts';
-import type { StatusReport } from '../../src/app/operations.ts';
+import { askControlSocket } from '../../src/app/operations/control-socket.ts';
+import type { StatusReport } from '../../src/app/operations/operations.ts';
 import { MillraceError } from '../../src/domain/errors.ts';
 import { parseLsn, type Lsn } from '../../src/domain/lsn.ts';
 import { must } from '../../src/lib/must.ts';

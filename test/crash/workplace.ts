@@ -1,6 +1,6 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DataDirectory, placesIn } from '../../src/app/data-directory.ts';
+import { DataDirectory, placesIn } from '../../src/app/config/data-directory.ts';
 import { temporaryFolder } from '../postgres.ts';
 import type { RoundPlan } from './plan.ts';
 import { CrashServer } from './server.ts';

@@ -1,5 +1,5 @@
 import { LmdbStore } from '../../src/adapters/lmdb/store.ts';
-import { placesIn } from '../../src/app/data-directory.ts';
+import { placesIn } from '../../src/app/config/data-directory.ts';
 import type { ServedWrite } from '../../src/index.ts';
 
 // Commits served writes, given as JSON, to the store of a data directory that another process may

@@ -6,7 +6,7 @@ import { Cluster } from '../../src/adapters/kafka/cluster.ts';
 import { hasAnswer } from '../../src/adapters/kafka/errors.ts';
 import { KafkaEventLog } from '../../src/adapters/kafka/event-log.ts';
 import { describeTransactions } from '../../src/adapters/kafka/protocol.ts';
-import { CommandSender } from '../../src/app/command-sender.ts';
+import { CommandSender } from '../../src/app/operations/command-sender.ts';
 import { COMMANDS } from '../../src/app/topics.ts';
 import type { MillraceError } from '../../src/domain/errors.ts';
 import { blocksOf } from '../../src/domain/record-block.ts';

@@ -10,7 +10,7 @@ import { MillraceError, remedyFor } from '../../src/domain/errors.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { supervise } from '../../src/lib/supervise.ts';
 import type { Store } from '../../src/ports/store.ts';
-import { TaskRunner, type TaskRunnerOptions } from '../../src/stream/task-runner.ts';
+import { TaskRunner, type TaskRunnerOptions } from '../../src/stream/tasks/task-runner.ts';
 import { seededRandom } from '../random.ts';
 import { Relay } from '../relay.ts';
 import {

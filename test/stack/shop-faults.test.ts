@@ -3,7 +3,7 @@ import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { StatusReport } from '../../src/app/operations.ts';
+import type { StatusReport } from '../../src/app/operations/operations.ts';
 import { must } from '../../src/lib/must.ts';
 import { SHOP_TABLES } from '../crash/tables.ts';
 import { rowsOf, verifyHistory } from '../crash/verification.ts';

@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import { runCapture } from '../../app/run-capture.ts';
+import { runCapture } from '../../app/roles/run-capture.ts';
 import { parseDuration } from '../arguments.ts';
 import { dataDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';

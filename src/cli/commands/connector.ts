@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { callOperation } from '../../app/call.ts';
+import { callOperation } from '../../app/operations/call.ts';
 import type { ConnectorStatus } from '../../domain/status.ts';
 import { type Context, placeOf } from '../context.ts';
 import { withExamples } from '../examples.ts';

@@ -1,6 +1,6 @@
 import { Command, Option } from 'commander';
-import type { ConsumedRecord } from '../../app/operations.ts';
-import { callOperation } from '../../app/call.ts';
+import type { ConsumedRecord } from '../../app/operations/operations.ts';
+import { callOperation } from '../../app/operations/call.ts';
 import { parsePositiveInteger, parseStartPoint, type StartPoint } from '../arguments.ts';
 import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { checkSource, type SourceCheck } from '../../app/source-check.ts';
+import { checkSource, type SourceCheck } from '../../app/operations/source-check.ts';
 import { dataDirOf, pipelineDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import type { Terminal } from '../terminal.ts';

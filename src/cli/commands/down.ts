@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { callOperation } from '../../app/call.ts';
+import { callOperation } from '../../app/operations/call.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { dataDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { runGenerate } from '../../app/generate.ts';
+import { runGenerate } from '../../app/operations/generate.ts';
 import { parseInteger, parsePositiveInteger } from '../arguments.ts';
 import { dataDirOf, pipelineDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Command } from 'commander';
-import { logFileIn } from '../../app/data-directory.ts';
+import { logFileIn } from '../../app/config/data-directory.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { parsePositiveInteger } from '../arguments.ts';
 import { dataDirOf, type Context } from '../context.ts';

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
-import { leftOnServers } from '../../app/left-on-servers.ts';
-import { resetData } from '../../app/reset.ts';
+import { leftOnServers } from '../../app/operations/left-on-servers.ts';
+import { resetData } from '../../app/operations/reset.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { dataDirOf, pipelineDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';

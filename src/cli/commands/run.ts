@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import type { Role } from '../../app/launch.ts';
-import { runRole } from '../../app/run-role.ts';
+import type { Role } from '../../app/roles/launch.ts';
+import { runRole } from '../../app/roles/run-role.ts';
 import { parsePositiveInteger } from '../arguments.ts';
 import { pipelineDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';

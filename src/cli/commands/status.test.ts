@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import pc from 'picocolors';
-import type { StatusReport } from '../../app/operations.ts';
+import type { StatusReport } from '../../app/operations/operations.ts';
 import { statusLines } from './status.ts';
 
 const REPORT: StatusReport = {

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import type { StatusReport } from '../../app/operations.ts';
-import { callOperation } from '../../app/call.ts';
+import type { StatusReport } from '../../app/operations/operations.ts';
+import { callOperation } from '../../app/operations/call.ts';
 import type { ConnectorStatus, ProcessorStatus } from '../../domain/status.ts';
 import { withoutPassword } from '../address.ts';
 import { placeOf, type Context } from '../context.ts';

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import type { StoreEntry } from '../../app/operations.ts';
-import { callOperation } from '../../app/call.ts';
+import type { StoreEntry } from '../../app/operations/operations.ts';
+import { callOperation } from '../../app/operations/call.ts';
 import { parsePositiveInteger } from '../arguments.ts';
 import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';

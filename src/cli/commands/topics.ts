@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import type { TopicFacts } from '../../app/operations.ts';
-import { callOperation } from '../../app/call.ts';
+import type { TopicFacts } from '../../app/operations/operations.ts';
+import { callOperation } from '../../app/operations/call.ts';
 import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { formatTable } from '../table.ts';

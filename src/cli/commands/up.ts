@@ -1,6 +1,6 @@
 import { Command } from 'commander';
-import { runDetached } from '../../app/detach.ts';
-import { runUp } from '../../app/up.ts';
+import { runDetached } from '../../app/roles/detach.ts';
+import { runUp } from '../../app/roles/up.ts';
 import { dataDirOf, pipelineDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { UpProgress } from '../progress.ts';

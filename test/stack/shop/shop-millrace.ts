@@ -3,15 +3,15 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { callOperation } from '../../../src/app/call.ts';
+import { callOperation } from '../../../src/app/operations/call.ts';
 import type {
   ArgumentsOf,
   OperationName,
   StatusReport,
   ValueOf,
-} from '../../../src/app/operations.ts';
+} from '../../../src/app/operations/operations.ts';
 import { openLog } from '../../../src/app/compose.ts';
-import { readConfig } from '../../../src/app/config.ts';
+import { readConfig } from '../../../src/app/config/config.ts';
 import { Bell } from '../../../src/lib/bell.ts';
 import type { EventLog } from '../../../src/ports/event-log.ts';
 import { must } from '../../../src/lib/must.ts';

@@ -1,0 +1,48 @@
+import { readConfig } from '../config/config.ts';
+import type { Environment } from '../config/environment.ts';
+import { connectorFileOf, loadPipeline, readConnector, serverOf } from '../config/load-pipeline.ts';
+import { deadLetterTopic } from '../topics.ts';
+
+/**
+ * What a reset leaves alone, and the commands that remove it; empty where everything is embedded.
+ *
+ * Others may keep things of their own in the same Kafka and the same Redis, or read what this
+ * pipeline has put there. So an operator removes it, who knows.
+ */
+export async function leftOnServers({
+  env,
+  pipelineDir,
+}: Readonly<{ env: Environment; pipelineDir: () => string }>): Promise<readonly string[]> {
+  const config = readConfig(env);
+  const { log, store } = config;
+  const lines: string[] = [];
+  if (log.kind === 'kafka') {
+    const topics = await topicsOf(env, pipelineDir());
+    lines.push(
+      'Its topics in Kafka stay. With all roles stopped, and no other pipeline in that Kafka, they are removed by',
+      `  kafka-topics.sh --bootstrap-server ${log.brokers.join(',')} --delete --topic '${topics}'`,
+    );
+  }
+  if (store.kind === 'redis')
+    lines.push(
+      'Its keys in Redis stay. With all roles stopped, and nothing else in that database, they are removed by',
+      `  redis-cli -h ${store.host} -p ${store.port} FLUSHDB`,
+    );
+  if (log.kind === 'kafka' && store.kind === 'redis')
+    lines.push('Remove both or neither: tasks keep in Redis how far they have read in Kafka.');
+  return lines;
+}
+
+/** As a regular expression, which is how Kafka's tool takes several. */
+async function topicsOf(env: Environment, pipelineDir: string): Promise<string> {
+  const config = readConfig(env);
+  const pipeline = await loadPipeline(pipelineDir);
+  const file = connectorFileOf(pipeline, pipelineDir);
+  const { topicPrefix } = readConnector(file, env, serverOf(config.source), config.connector.kind);
+  const dead = pipeline.processors.map(({ name }) => escaped(deadLetterTopic(name)));
+  return [`${escaped(topicPrefix)}\\..*`, ...dead, 'millrace\\..*'].join('|');
+}
+
+function escaped(name: string): string {
+  return name.replaceAll('.', String.raw`\.`);
+}

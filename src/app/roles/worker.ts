@@ -1,0 +1,66 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { useGate } from '../../adapters/lmdb/transaction-gate.ts';
+import { must } from '../../lib/must.ts';
+import { composeProcessors, connectionOf, openLog, openStore } from '../compose.ts';
+import { ConnectorPart } from './connector-part.ts';
+import { requestCopy } from '../operations/copy-request.ts';
+import { failureOf } from '../failure.ts';
+import { connectorFileOf, loadPipeline, readConnector } from '../config/load-pipeline.ts';
+import { runParts } from './run-parts.ts';
+import { StatusPublisher } from '../status/status-publisher.ts';
+import { partStateOf, type WorkerMessage, type WorkerTask } from './worker-messages.ts';
+
+/*
+ * The entry of a worker thread: runs one role until it is told to stop, then ends by itself. The
+ * log and the store are this thread's own objects on the process's files.
+ */
+const port = must(parentPort, 'this file is started as a worker');
+const stopping = new AbortController();
+port.once('message', () => stopping.abort());
+try {
+  await runRole(workerData as WorkerTask, stopping.signal);
+} catch (error) {
+  tell({ kind: 'failed', failure: failureOf(error) });
+} finally {
+  port.close();
+}
+
+async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
+  useGate(task.gate);
+  const pipeline = await loadPipeline(task.pipelineDir);
+  await using log = await openLog(task.places, task.wake);
+  const onState = (part: string, state: Parameters<typeof partStateOf>[0]): void =>
+    tell({ kind: 'part', part, state: partStateOf(state) });
+  const file = connectorFileOf(pipeline, task.pipelineDir);
+  const config = readConnector(file, task.environment, task.server, task.engine.kind);
+  if (task.role === 'stream') {
+    await using store = await openStore(task.places);
+    const parts = composeProcessors(
+      pipeline,
+      { log, store },
+      {
+        ...task.stream,
+        onMissingHistory: (topic, stop) => requestCopy(log, config.name, topic, stop),
+        onChange: () => publisher.changed(),
+      },
+    );
+    const publisher = new StatusPublisher(task.role, log, parts, task.worker);
+    await runParts(parts, [publisher], onState, signal);
+  } else {
+    await using connector = new ConnectorPart({
+      log,
+      config,
+      connection: connectionOf(config, task.source),
+      partitions: pipeline.partitions ?? {},
+      adoptSlot: task.adoptSlot,
+      engine: task.engine,
+      onChange: () => publisher.changed(),
+    });
+    const publisher = new StatusPublisher(task.role, log, [connector], task.worker);
+    await runParts([connector, connector.commands], [publisher], onState, signal);
+  }
+}
+
+function tell(message: WorkerMessage): void {
+  port.postMessage(message);
+}

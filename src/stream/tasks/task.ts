@@ -1,0 +1,368 @@
+import { isDeepStrictEqual } from 'node:util';
+import { MillraceError } from '../../domain/errors.ts';
+import type { LogRecord } from '../../domain/record-block.ts';
+import { must } from '../../lib/must.ts';
+import { runTogether } from '../../lib/run-together.ts';
+import { untilAborted } from '../../lib/until-aborted.ts';
+import { Wakeup } from '../../lib/wakeup.ts';
+import type { EventLog, TopicPartition } from '../../ports/event-log.ts';
+import type { Store, TaskOffsets } from '../../ports/store.ts';
+import { CommitQueue } from './commit-queue.ts';
+import { Effects } from './effects.ts';
+import { Forwarder } from './forwarder.ts';
+import type { Holds } from './holds.ts';
+import { KEYLESS, type ParkedGroup } from './parked-keys.ts';
+import { ParkingLot } from './parking-lot.ts';
+import type { Partitioner } from './partitioner.ts';
+import type { Processor } from '../processor.ts';
+import { type Prepared, RecordProcessor } from './record-processor.ts';
+import { bytesOf, slicesOf } from './slices.ts';
+import { StateOverlay } from './state-overlay.ts';
+
+/** Bounds of one commit, and of the state that a task keeps at hand. */
+export type TaskLimits = Readonly<{ maxRecords: number; maxBytes: number; cacheEntries: number }>;
+
+/** An operator's order about parked records: of a key, of those without one (null), or of all. */
+export type ReplayOrder = Readonly<{
+  /** The command's. */
+  id: string;
+  isDrop: boolean;
+  key: string | null | undefined;
+}>;
+
+export type TaskOptions = Readonly<{
+  processor: Processor;
+  partition: TopicPartition;
+  log: EventLog;
+  store: Store;
+  partitioner: Partitioner;
+  holds: Holds;
+  deadLetterTopic: string;
+  limits: TaskLimits;
+  /** Called before the task begins at the log's start while records before it are gone. */
+  onMissingHistory: () => Promise<void>;
+  /** Called when the task has begun, after each commit, and when it comes to rest or goes on. */
+  onProgress: () => void;
+}>;
+
+/** Conflicts in a row, at the same stored offset, after which a task gives up. */
+const MAX_FRUITLESS_CONFLICTS = 3;
+const NO_CONFLICTS = { count: 0, offset: undefined };
+
+/**
+ * Beside the partition's offset, the stored offsets count the commits that replayed parked records:
+ * those leave the offset as it is, so without the count a zombie could repeat one unnoticed.
+ */
+export const REPLAYS = 'replays';
+
+/**
+ * Takes one topic partition into account for one processor: reads, processes, commits, each record
+ * once whatever crashes in between, because its offset is stored with its effects and nowhere else.
+ *
+ * While a commit is under way the next batch is processed over its writes. A commit that finds
+ * other offsets stored than this task left there makes it drop all it knows and begin there.
+ */
+export class Task {
+  /** `<processor>/<topic>-<partition>`. */
+  readonly name: string;
+  readonly partition: TopicPartition;
+  /** `<topic>-<partition>`. */
+  readonly partitionId: string;
+  readonly #options: TaskOptions;
+  readonly #overlay: StateOverlay;
+  readonly #effects: Effects;
+  readonly #records: RecordProcessor;
+  readonly #parking: ParkingLot;
+  readonly #forwarder: Forwarder;
+  readonly #wakeup = new Wakeup();
+  readonly #orders: ReplayOrder[] = [];
+  /** As the last commit left them. */
+  #stored: TaskOffsets = {};
+  /** The next record to process; ahead of what is stored while a commit is under way. */
+  #next = 0;
+  #offset: number | undefined;
+  #reading: AbortController | undefined;
+  #isResting = false;
+  /** Where the task will be known to have come once the commit under way has ended. */
+  #committing: number | undefined;
+  /** The store was seen to have other offsets than this task left there. */
+  #isStale = false;
+  #processed = 0;
+  #conflicts: Readonly<{ count: number; offset: number | undefined }> = NO_CONFLICTS;
+
+  constructor(options: TaskOptions) {
+    const { processor, partition, log, store, partitioner, deadLetterTopic, limits } = options;
+    this.#options = options;
+    this.partition = partition;
+    this.partitionId = `${partition.topic}-${partition.partition}`;
+    this.name = `${processor.name}/${this.partitionId}`;
+    const task = this.name;
+    const overlay = new StateOverlay({ store, task, cacheEntries: limits.cacheEntries });
+    const effects = new Effects({ task, overlay, partitioner });
+    const from = { ...partition, processor: processor.name, task };
+    this.#overlay = overlay;
+    this.#effects = effects;
+    this.#records = new RecordProcessor({ processor, effects, overlay, from });
+    this.#parking = new ParkingLot({ from, deadLetterTopic, store, overlay, effects });
+    this.#forwarder = new Forwarder({ log, store, task, deadLetterTopic });
+  }
+
+  /** The next record that is not yet taken into account; undefined before it is known. */
+  get offset(): number | undefined {
+    return this.#offset;
+  }
+
+  /** Held, and nothing under way. */
+  get isResting(): boolean {
+    return this.#isResting;
+  }
+
+  get parked(): number {
+    return this.#parking.count;
+  }
+
+  /** Records taken into account since the task was made. */
+  get processed(): number {
+    return this.#processed;
+  }
+
+  /** Obeyed when nothing is under way, and not while held. Lost when the task ends before. */
+  order(order: ReplayOrder): void {
+    this.#orders.push(order);
+    this.poke();
+  }
+
+  /** Makes the task look at holds and orders again. */
+  poke(): void {
+    this.#wakeup.raise();
+    this.#reading?.abort();
+  }
+
+  /**
+   * Looks whether the store still has what this task committed last; if not, the task begins again
+   * where the store says. A commit finds out the same: this is for a task that has none to make.
+   */
+  async verify(): Promise<void> {
+    const expected = this.#stored;
+    if (this.#offset === undefined || this.#committing !== undefined) return;
+    this.#forwarder.look();
+    const found = await this.#options.store.offsets(this.name);
+    // A commit that came in between has seen for itself.
+    if (this.#committing !== undefined || this.#stored !== expected) return;
+    if (isDeepStrictEqual(found, expected)) return;
+    this.#isStale = true;
+    this.poke();
+  }
+
+  /** Ends when `signal` aborts; throws when the log or the store fails, and may then be run again. */
+  async run(signal: AbortSignal): Promise<void> {
+    await runTogether(signal, [
+      (either) => this.#workThroughConflicts(either),
+      (either) => this.#forwarder.run(either),
+    ]);
+  }
+
+  async #workThroughConflicts(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.#rewind(signal);
+        await this.#work(signal);
+      } catch (error) {
+        if (!(error instanceof MillraceError) || error.code !== 'commit_conflict') throw error;
+        const offset = this.#stored[this.partitionId];
+        const isFruitless = this.#conflicts.count > 0 && this.#conflicts.offset === offset;
+        this.#conflicts = { count: isFruitless ? this.#conflicts.count + 1 : 1, offset };
+        if (this.#conflicts.count > MAX_FRUITLESS_CONFLICTS) throw error;
+      }
+    }
+  }
+
+  /** Begins where the store says. */
+  async #rewind(signal: AbortSignal): Promise<void> {
+    this.#effects.reset();
+    this.#isStale = false;
+    this.#isResting = false;
+    this.#stored = await this.#options.store.offsets(this.name);
+    await this.#parking.load();
+    this.#next = this.#stored[this.partitionId] ?? (await this.#beginning(signal));
+    this.#offset = this.#next;
+    this.#options.onProgress();
+  }
+
+  async #beginning(signal: AbortSignal): Promise<number> {
+    const { log, onMissingHistory } = this.#options;
+    const { start } = await log.offsets(this.partition);
+    if (start === 0) return start;
+    try {
+      // The asking may take long, and is not for this task alone.
+      await Promise.race([onMissingHistory(), untilAborted(signal)]);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+    // Meanwhile, more may have been removed.
+    return (await log.offsets(this.partition)).start;
+  }
+
+  /** Ends when `signal` aborts, or when the task must begin again. */
+  async #work(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && !this.#isStale) {
+      const stopAt = this.#options.holds.stopAt(this.partitionId);
+      const order = this.#orders[0];
+      if (stopAt !== undefined && this.#next >= stopAt) {
+        await this.#rest(signal);
+      } else if (order !== undefined) {
+        this.#orders.shift();
+        await this.#obey(order, signal);
+      } else {
+        await this.#follow(stopAt, signal);
+      }
+    }
+  }
+
+  async #rest(signal: AbortSignal): Promise<void> {
+    if (!this.#isResting) {
+      this.#isResting = true;
+      this.#options.onProgress();
+    }
+    await this.#wakeup.wait(signal);
+    if (this.#isStale) return;
+    const stopAt = this.#options.holds.stopAt(this.partitionId);
+    if (stopAt !== undefined && this.#next >= stopAt) return;
+    this.#isResting = false;
+    this.#options.onProgress();
+  }
+
+  /** Processes records until poked, or, where there is a `stopAt`, until the first at or past it. */
+  async #follow(stopAt: number | undefined, signal: AbortSignal): Promise<void> {
+    const reading = new AbortController();
+    this.#reading = reading;
+    const until = AbortSignal.any([signal, reading.signal]);
+    const commits = new CommitQueue(
+      ({ records }) => this.#commit(records),
+      () => reading.abort(),
+    );
+    const { maxRecords, maxBytes } = this.#options.limits;
+    const limit = { records: maxRecords, bytes: maxBytes };
+    try {
+      const from = { ...this.partition, offset: this.#next };
+      for await (const { records, next } of this.#options.log.read(from, until)) {
+        const allowed =
+          stopAt === undefined ? records : records.filter(({ offset }) => offset < stopAt);
+        // No record that is wanted stands before it.
+        const passed = stopAt === undefined ? next : Math.min(next, stopAt);
+        for (const slice of slicesOf(allowed, this.#options.limits)) {
+          if (until.aborted) break;
+          const share = { records: slice.length, bytes: bytesOf(slice) };
+          await commits.room(share, limit);
+          if (until.aborted) break; // a hold was placed meanwhile
+          commits.begin();
+          await this.#process(slice, signal);
+          if (slice.at(-1) === allowed.at(-1)) this.#next = passed;
+          commits.done(share);
+        }
+        if (until.aborted) break;
+        if (allowed.length === 0) this.#passOver(passed);
+        if (stopAt !== undefined && this.#next >= stopAt) break;
+      }
+    } finally {
+      this.#reading = undefined;
+      await commits.settled();
+    }
+    commits.check();
+    this.#offset = this.#next;
+  }
+
+  /**
+   * Nothing stands before `offset`: it is stored with the next commit, and is known as soon as all
+   * that was processed is stored.
+   */
+  #passOver(offset: number): void {
+    const isAtRest = this.#offset === this.#next;
+    if (this.#committing === this.#next) this.#committing = offset;
+    this.#next = offset;
+    if (!isAtRest) return;
+    this.#offset = offset;
+    this.#options.onProgress();
+  }
+
+  async #process(records: readonly LogRecord[], signal: AbortSignal): Promise<void> {
+    await this.#forwarder.room(signal);
+    for (const prepared of await this.#records.prepare(records)) {
+      const { record, change, failure } = prepared;
+      const isTombstone = change === undefined && failure === undefined;
+      if (isTombstone || this.#parking.parkBehind(record)) continue;
+      const outcome = this.#records.attempt(prepared);
+      const failed = outcome instanceof Promise ? await outcome : outcome;
+      const isTruncate = change?.op === 't';
+      if (failed !== undefined) this.#parking.park(record, failed, isTruncate);
+      else if (isTruncate) this.#parking.truncated(record);
+    }
+    this.#next = must(records.at(-1), 'slices are not empty').offset + 1;
+  }
+
+  async #obey({ id, isDrop, key }: ReplayOrder, signal: AbortSignal): Promise<void> {
+    for (const { group, drop } of this.#parking.plan(key, isDrop)) {
+      await this.#replay(id, group, drop, signal);
+    }
+  }
+
+  /**
+   * Processes a group's records in order, those that succeed leaving it in the same commit. The
+   * first that fails again keeps the rest waiting, but for records without a key.
+   */
+  async #replay(
+    order: string,
+    group: ParkedGroup,
+    drop: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const offsets = this.#parking.offsets(group);
+    const { maxRecords } = this.#options.limits;
+    let isBlocked = false;
+    for (let at = 0; at < offsets.length && !isBlocked && !signal.aborted; at += maxRecords) {
+      const slice = offsets.slice(at, at + maxRecords);
+      const replays = (this.#stored[REPLAYS] ?? 0) + 1;
+      this.#effects.beginReplay(`${order}/${replays}`);
+      const dropped = slice.slice(0, Math.max(0, drop - at));
+      for (const offset of dropped) this.#parking.remove(group, offset);
+      await this.#forwarder.room(signal);
+      const records = await this.#parking.records(group, slice.slice(dropped.length));
+      for (const prepared of await this.#records.prepare(records)) {
+        isBlocked = !(await this.#retry(group, prepared)) && group !== KEYLESS;
+        if (isBlocked) break;
+      }
+      await this.#commit(0, { [REPLAYS]: replays });
+    }
+  }
+
+  /** Whether it succeeded this time. */
+  async #retry(group: ParkedGroup, prepared: Prepared): Promise<boolean> {
+    const { record, change } = prepared;
+    const failed = await this.#records.attempt(prepared);
+    if (failed !== undefined) {
+      this.#parking.failedAgain(group, record, failed);
+      return false;
+    }
+    this.#parking.remove(group, record.offset);
+    if (change?.op === 't') this.#parking.truncated(record);
+    return true;
+  }
+
+  async #commit(records: number, also: TaskOffsets = {}): Promise<void> {
+    const to = { ...this.#stored, [this.partitionId]: this.#next, ...also };
+    const effects = this.#effects.seal();
+    this.#committing = this.#next;
+    try {
+      await this.#options.store.commit({ task: this.name, from: this.#stored, to, ...effects });
+      this.#offset = this.#committing;
+    } finally {
+      this.#committing = undefined;
+    }
+    this.#overlay.committed();
+    this.#stored = to;
+    this.#processed += records;
+    this.#conflicts = NO_CONFLICTS;
+    this.#forwarder.committed(effects.outgoing.length);
+    this.#options.onProgress();
+  }
+}
