@@ -1,4 +1,5 @@
 export type { Change, ChangeEvent, Operation, Row } from './domain/envelope.ts';
+export { defineTable, type TableRef } from './domain/table.ts';
 export type { OutgoingRecord, ServedWrite } from './ports/store.ts';
 export type { Processor, TaskContext, TaskState } from './stream/processor.ts';
 export {
