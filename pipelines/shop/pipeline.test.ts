@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { pipeline } from './pipeline.ts';
-import { TOPICS } from './tables.ts';
+import { TOPICS } from './row-tables.ts';
 
 test('the connector captures the tables whose topics the processor reads', async () => {
   const file = await readFile(new URL(pipeline.connector ?? '', import.meta.url), 'utf8');

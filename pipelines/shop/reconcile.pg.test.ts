@@ -8,7 +8,7 @@ import { generate } from './generator.ts';
 import { reconcile } from './reconcile.ts';
 import { cdcProcessor } from './streams/cdc-processor.ts';
 import { MemoryTasks } from './streams/memory-tasks.ts';
-import { ROW_TABLES } from './tables.ts';
+import { ROW_TABLES } from './row-tables.ts';
 
 describe('reconciliation of the shop', () => {
   let client: PostgresClient;

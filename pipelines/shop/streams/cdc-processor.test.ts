@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { Change, Row } from '../../../src/index.ts';
-import type { RowTable } from '../tables.ts';
+import type { RowTable } from '../row-tables.ts';
 import { cdcProcessor } from './cdc-processor.ts';
 import { MemoryTasks } from './memory-tasks.ts';
 

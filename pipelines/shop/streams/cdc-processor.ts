@@ -1,5 +1,5 @@
 import type { Change, Processor, TaskContext } from '../../../src/index.ts';
-import { isRowTable, TOPICS } from '../tables.ts';
+import { isRowTable, TOPICS } from '../row-tables.ts';
 import { ChangeJournal } from './change-journal.ts';
 import { applyRow, seenRowKeys, truncateRows } from './seen-rows.ts';
 

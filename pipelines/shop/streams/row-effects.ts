@@ -1,6 +1,6 @@
 import Big from 'big.js';
 import type { Row, ServedWrite } from '../../../src/index.ts';
-import type { RowTable } from '../tables.ts';
+import type { RowTable } from '../row-tables.ts';
 
 const HOUR_MS = 3_600_000;
 const ALERT_LIFE_MS = 30 * 60_000;

@@ -1,5 +1,5 @@
 import type { Change, Row, TaskContext } from '../../../src/index.ts';
-import type { RowTable } from '../tables.ts';
+import type { RowTable } from '../row-tables.ts';
 import { ROW_EFFECTS } from './row-effects.ts';
 
 /** What Debezium writes for a large column that an update left alone and the log did not carry. */

@@ -1,6 +1,6 @@
 import { definePipeline } from '../../../src/index.ts';
 import { pipeline as shop } from '../../../pipelines/shop/pipeline.ts';
-import { TOPICS } from '../../../pipelines/shop/tables.ts';
+import { TOPICS } from '../../../pipelines/shop/row-tables.ts';
 
 /**
  * The shop, with four partitions a topic. Its connector takes the name of slot and publication from

@@ -1,4 +1,4 @@
-import { TOPICS } from '../../../pipelines/shop/tables.ts';
+import { TOPICS } from '../../../pipelines/shop/row-tables.ts';
 import type { EventLog } from '../../../src/ports/event-log.ts';
 import { recordsOf } from '../../capture.ts';
 
