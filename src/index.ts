@@ -2,6 +2,19 @@ export type { Change, ChangeEvent, Operation, Row } from './domain/envelope.ts';
 export { defineTable, type TableRef } from './domain/table.ts';
 export type { OutgoingRecord, ServedWrite } from './ports/store.ts';
 export type { Processor, TaskContext, TaskState } from './stream/processor.ts';
+export type { Fact } from './stream/operators/source.ts';
+export type { ServedEntry, ServeOptions } from './stream/operators/serve.ts';
+export type { ToOptions } from './stream/operators/to.ts';
+export type {
+  Grouped,
+  GroupedTable,
+  Stream,
+  Table,
+  WindowedGroup,
+  WindowedTable,
+} from './stream/topology/streams.ts';
+export { type Sources, type Topology, topology } from './stream/topology/topology.ts';
+export { hopping, tumbling, type Window, type Windowed } from './stream/topology/windows.ts';
 export {
   definePipeline,
   type Figure,

@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { pipeline } from './pipeline.ts';
 import { TOPICS } from './row-tables.ts';
+import { cdcProcessor } from './streams/cdc-processor.ts';
 
 test('the connector captures the tables whose topics the processor reads', async () => {
   const file = await readFile(new URL(pipeline.connector ?? '', import.meta.url), 'utf8');
@@ -12,5 +13,5 @@ test('the connector captures the tables whose topics the processor reads', async
     tables.map((table) => `${config['topic.prefix']}.${table}`),
     TOPICS,
   );
-  assert.deepEqual(pipeline.processors[0]?.topics, TOPICS);
+  assert.deepEqual(cdcProcessor.topics, TOPICS);
 });

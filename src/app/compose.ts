@@ -1,4 +1,4 @@
-import { LmdbEventLog } from '../adapters/lmdb/event-log.ts';
+import { LmdbEventLog, type LmdbEventLogOptions } from '../adapters/lmdb/event-log.ts';
 import { LmdbStore } from '../adapters/lmdb/store.ts';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import type { ConnectorConfig } from '../capture/connector-config.ts';
@@ -6,6 +6,9 @@ import type { Status } from '../domain/status.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { EventLog, TopicDeclaration } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
+import { tickTopic } from '../stream/stage/topology-subject.ts';
+import { compile, type Compiled } from '../stream/topology/compile.ts';
+import type { Processor } from '../stream/processor.ts';
 import { TaskRunner, type TaskRunnerOptions } from '../stream/tasks/task-runner.ts';
 import type { Config } from './config/config.ts';
 import { placesIn } from './config/data-directory.ts';
@@ -22,13 +25,22 @@ export type Part = Readonly<{
 /** What it takes to find log and store. */
 export type DataPlaces = Pick<Config, 'dataDir' | 'log' | 'store' | 'retention'>;
 
-/** Embedded, the caller holds the data directory; threads of one process share `wake`. */
+/**
+ * Embedded, the caller holds the data directory; threads of one process share `wake`, and `share`
+ * says which partitions of a group are this thread's.
+ */
 export async function openLog(
   { dataDir, log, retention }: DataPlaces,
   wake: SharedArrayBuffer,
+  share?: LmdbEventLogOptions['share'],
 ): Promise<EventLog> {
   if (log.kind === 'embedded')
-    return LmdbEventLog.open({ dir: placesIn(dataDir).log, wake, retention });
+    return LmdbEventLog.open({
+      dir: placesIn(dataDir).log,
+      wake,
+      retention,
+      ...(share !== undefined && { share }),
+    });
   // Only who has such a server pays for its client.
   const { KafkaEventLog } = await import('../adapters/kafka/event-log.ts');
   return KafkaEventLog.open(log, { retention });
@@ -43,14 +55,40 @@ export async function openStore({ dataDir, store }: DataPlaces): Promise<Store> 
 
 /** All topics that must be there before any part starts: ours, and those that processors read. */
 export function topicsOf(pipeline: Pipeline): TopicDeclaration[] {
-  const read = new Set(pipeline.processors.flatMap(({ topics }) => topics));
   const partitions = partitionsOf(pipeline);
+  const processors = compiledOf(pipeline);
+  const written = new Map(processors.flatMap(writtenBy).map((each) => [each.name, each]));
+  const read = new Set(processors.flatMap(readBy).filter((topic) => !written.has(topic)));
   return [
     ...declaredTopics(pipeline.processors.map(({ name }) => name)),
+    ...written.values(),
     ...[...read].map(
       (name) => ({ name, partitions: partitions(name), cleanup: 'delete' }) as const,
     ),
   ];
+}
+
+/** What runs: topologies cut into stages for the partitions that their topics have. */
+function compiledOf(pipeline: Pipeline): readonly (Processor | Compiled)[] {
+  const written = new Map<string, number>();
+  const partitions = partitionsOf(pipeline);
+  return pipeline.processors.map((processor) => {
+    if (!('nodes' in processor)) return processor;
+    const compiled = compile(processor, (topic) => written.get(topic) ?? partitions(topic));
+    for (const { name, partitions: count } of compiled.declares) written.set(name, count);
+    return compiled;
+  });
+}
+
+function readBy(processor: Processor | Compiled): readonly string[] {
+  return 'stages' in processor ? processor.stages.map(({ topic }) => topic) : processor.topics;
+}
+
+function writtenBy(processor: Processor | Compiled): readonly TopicDeclaration[] {
+  if (!('stages' in processor)) return [];
+  const { declares, isTimed, topology } = processor;
+  const ticks = { name: tickTopic(topology.name), partitions: 1, cleanup: 'delete' } as const;
+  return isTimed ? [...declares, ticks] : declares;
 }
 
 export function partitionsOf(pipeline: Pick<Pipeline, 'partitions'>): (topic: string) => number {
@@ -69,23 +107,25 @@ export function composeProcessors(
   {
     bufferRecords,
     ...hooks
-  }: Config['stream'] & Pick<TaskRunnerOptions, 'onMissingHistory' | 'onChange'>,
+  }: Pick<Config['stream'], 'bufferRecords'> &
+    Pick<TaskRunnerOptions, 'onMissingHistory' | 'onChange'>,
 ): Part[] {
   // Of each partition, one commit is under way while the next is filled.
   const limits = { maxRecords: Math.floor(bufferRecords / 2) };
-  return pipeline.processors.map((processor) => {
+  return compiledOf(pipeline).map((processor) => {
+    const name = 'stages' in processor ? processor.topology.name : processor.name;
     const runner = new TaskRunner({
       processor,
       log,
       store,
       clock: systemClock,
       commandTopic: COMMANDS,
-      deadLetterTopic: deadLetterTopic(processor.name),
+      deadLetterTopic: deadLetterTopic(name),
       limits,
       ...hooks,
     });
     return {
-      name: processorPart(processor.name),
+      name: processorPart(name),
       run: (signal) => runner.run(signal),
       status: () => runner.status(),
     };

@@ -1,4 +1,5 @@
 import type { Processor } from '../stream/processor.ts';
+import type { Topology } from '../stream/topology/topology.ts';
 
 /** Runs SQL in the source; parameters are `$1`, `$2`, … Values come as PostgreSQL's text, null as null. */
 export type SourceQuery = (
@@ -36,7 +37,7 @@ export type Pipeline = Readonly<{
   connector?: string;
   /** File of SQL beside pipeline.ts that creates the demonstration's tables; applied to the embedded server, to another only with --demo. */
   schema?: string;
-  processors: readonly Processor[];
+  processors: readonly (Processor | Topology)[];
   /** Partitions of a table's topic, by topic name; else 1. */
   partitions?: Readonly<Record<string, number>>;
   /** Inserts demonstration rows, until `signal` aborts. `query` runs each statement; `transaction` runs many as one. */

@@ -23,6 +23,16 @@ export const REMEDIES = {
     exit: 78,
     hint: 'Point --pipeline at a folder that holds a pipeline.ts exporting `pipeline`.',
   },
+  topology_invalid: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Correct each problem listed in the topology, then start again.',
+  },
+  topology_changed: {
+    retry: 'never',
+    exit: 78,
+    hint: 'The state of this processor was made by another topology or version of it: restore that, or build its results anew from the log with `millrace replay PROCESSOR --from beginning`.',
+  },
   usage: { retry: 'never', exit: 2, hint: 'See --help.' },
   // data directory
   data_dir_locked: {
@@ -270,6 +280,37 @@ export const REMEDIES = {
     retry: 'auto',
     exit: 69,
     hint: 'Redis takes no writes: raise its maxmemory, mend its disk, or name the primary, as it said; a Millrace that runs goes on by itself.',
+  },
+  // sinks
+  sink_unreachable: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Check that what the sink writes to is up and reachable at the address given; the sink goes on by itself.',
+  },
+  sink_login_failed: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Check user, password, database and TLS in the address of the sink, or its authorization, and start again.',
+  },
+  sink_not_ready: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Make what the sink writes to as expected, or grant what is missing, and start again.',
+  },
+  sink_failed: {
+    retry: 'auto',
+    exit: 1,
+    hint: 'What the sink writes to took nothing, for the reason that `said` tells; the sink tries again by itself.',
+  },
+  sink_behind: {
+    retry: 'never',
+    exit: 1,
+    hint: 'The sink no longer holds what was written to it: it was emptied, or put back to an older state. `millrace replay` of its processor from there, or from the beginning, writes it again.',
+  },
+  sink_of_other_log: {
+    retry: 'never',
+    exit: 1,
+    hint: 'The sink was filled from another log, whose offsets mean nothing here: empty its table if it is to be filled anew, and delete its row in millrace.sink_offsets.',
   },
   // stream
   record_rejected: {

@@ -77,7 +77,9 @@ async function* comparison(
 ): AsyncGenerator<ReconcileEvent, void> {
   const { log, statuses, clock } = context;
   const store = storeIn(context);
-  const processors = await partitionsOfProcessors(pipeline.processors, log);
+  // Rows are mirrored by processors of changes; what topologies make of them has its own times.
+  const mirroring = pipeline.processors.filter((processor) => 'topics' in processor);
+  const processors = await partitionsOfProcessors(mirroring, log);
   await using source = await openSource();
   await using hold = new ProcessorHold({ commands, statuses, processors });
   yield progress('holding the processors');

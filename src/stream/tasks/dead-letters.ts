@@ -113,6 +113,7 @@ export function deadLetter(
     ['__connect.errors.exception.class.name', name],
     ['__connect.errors.exception.message', message],
     ['__connect.errors.exception.stacktrace', stack],
+    'step' in reason && reason.step !== undefined && ['millrace.step', reason.step],
     base64.length > 0 && ['millrace.base64', base64.join(',')],
   ];
   return {

@@ -4,6 +4,8 @@ export type FailureStage = 'decode' | 'reads' | 'process';
 /** Why a record was not taken into account. */
 export type Failure = Readonly<{
   stage: FailureStage;
+  /** The operator of a topology that failed. */
+  step?: string;
   /** The error's class, and its code where it has one. */
   name: string;
   message: string;

@@ -16,13 +16,19 @@ export class Partitioner {
     return new Partitioner(new Map(topics.map(({ name, partitions }) => [name, partitions])));
   }
 
+  /** Throws `topic_missing`. */
+  countOf(topic: string): number {
+    const count = this.#counts.get(topic);
+    if (count === undefined) throw new MillraceError('topic_missing', { topic });
+    return count;
+  }
+
   /**
    * Where a record goes: `asked` if given; by its key; else, so that replays agree, by `origin`, the
    * partition that caused it. Throws `topic_missing`.
    */
   partitionOf(topic: string, key: string | null, origin: number, asked?: number): number {
-    const count = this.#counts.get(topic);
-    if (count === undefined) throw new MillraceError('topic_missing', { topic });
+    const count = this.countOf(topic);
     if (asked !== undefined) {
       if (Number.isInteger(asked) && asked >= 0 && asked < count) return asked;
       throw new MillraceError('topic_missing', { topic, partition: asked, partitions: count });

@@ -2,39 +2,43 @@ import { type Change, decodeChange } from '../../domain/envelope.ts';
 import type { LogRecord } from '../../domain/record-block.ts';
 import { must } from '../../lib/must.ts';
 import type { TopicPartition } from '../../ports/event-log.ts';
+import type { StateWrite } from '../../ports/store.ts';
 import type { Effects } from './effects.ts';
 import { type Failure, failureOf, type FailureStage } from './failure.ts';
+import type { HandlerParts, Prepared, RecordHandler, TaskSubject } from './record-handler.ts';
 import type { Processor } from '../processor.ts';
 import { allowed, type StateOverlay } from './state-overlay.ts';
 
-/** A record made ready: a change, a tombstone (no change), or a failure already. */
-export type Prepared = Readonly<{
-  record: LogRecord;
-  change: Change | undefined;
-  failure: Failure | undefined;
-}>;
+/** Runs a processor that takes change events. */
+export function processorSubject(processor: Processor): TaskSubject {
+  return {
+    name: processor.name,
+    topics: processor.topics,
+    upstreamOf: () => [],
+    tickTopic: undefined,
+    open: (parts) => new RecordProcessor(processor, parts),
+  };
+}
 
 /** Shows a processor one record at a time: all that it does for it is kept, or nothing. */
-export class RecordProcessor {
+class RecordProcessor implements RecordHandler {
   readonly #processor: Processor;
   readonly #effects: Effects;
   readonly #overlay: StateOverlay;
   readonly #from: TopicPartition;
 
-  constructor(options: {
-    processor: Processor;
-    effects: Effects;
-    overlay: StateOverlay;
-    from: TopicPartition;
-  }) {
-    this.#processor = options.processor;
-    this.#effects = options.effects;
-    this.#overlay = options.overlay;
-    this.#from = options.from;
+  constructor(processor: Processor, { effects, overlay, partition }: HandlerParts) {
+    this.#processor = processor;
+    this.#effects = effects;
+    this.#overlay = overlay;
+    this.#from = partition;
   }
 
+  /** The overlay is the whole state, and reads when asked. */
+  async load(): Promise<void> {}
+
   /** Decodes the records, and fetches the state that the processor will ask for, all at once. */
-  async prepare(records: readonly LogRecord[]): Promise<readonly Prepared[]> {
+  async prepare(records: readonly LogRecord[]): Promise<readonly Prepared<Change>[]> {
     const keys = new Set<string>();
     const prepared = records.map((record) => this.#prepared(record, keys));
     if (keys.size > 0) await this.#overlay.fetch(keys);
@@ -42,19 +46,20 @@ export class RecordProcessor {
   }
 
   /** A promise only where the processor returned one. Throws what is not the record's failure. */
-  attempt({ change, failure }: Prepared): Failure | undefined | Promise<Failure | undefined> {
+  attempt({ item, failure }: Prepared<Change>): Failure | undefined | Promise<Failure | undefined> {
     if (failure !== undefined) return failure;
-    this.#effects.begin(must(change, 'tombstones are not attempted'));
+    const change = must(item, 'tombstones are not attempted');
+    this.#effects.begin(change);
     let result: void | Promise<void>;
     try {
-      result = this.#processor.process(must(change, 'as above'), this.#effects);
+      result = this.#processor.process(change, this.#effects);
     } catch (error) {
       return this.#undone(error);
     }
     return result === undefined ? this.#kept() : this.#finish(result);
   }
 
-  #prepared(record: LogRecord, keys: Set<string>): Prepared {
+  #prepared(record: LogRecord, keys: Set<string>): Prepared<Change> {
     let stage: FailureStage = 'decode';
     let change: Change | undefined;
     try {
@@ -64,11 +69,18 @@ export class RecordProcessor {
         const named = this.#processor.reads(change).map(allowed);
         for (const key of named) keys.add(key);
       }
-      return { record, change, failure: undefined };
+      return { record, does: doneBy(change), item: change, failure: undefined };
     } catch (error) {
-      return { record, change, failure: failureOf(stage, error) };
+      const does = change === undefined ? 'change' : doneBy(change);
+      return { record, does, item: change, failure: failureOf(stage, error) };
     }
   }
+
+  seal(): readonly StateWrite[] {
+    return [];
+  }
+
+  committed(): void {}
 
   async #finish(result: Promise<void>): Promise<Failure | undefined> {
     try {
@@ -92,4 +104,9 @@ export class RecordProcessor {
     this.#effects.undo();
     return failureOf('process', error);
   }
+}
+
+function doneBy(change: Change | undefined): Prepared['does'] {
+  if (change === undefined) return 'nothing';
+  return change.op === 't' ? 'truncate' : 'change';
 }

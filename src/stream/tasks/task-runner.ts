@@ -1,6 +1,7 @@
 import type { ProcessorState, ProcessorStatus } from '../../domain/status.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { runTogether } from '../../lib/run-together.ts';
+import { untilAborted } from '../../lib/until-aborted.ts';
 import { Wakeup } from '../../lib/wakeup.ts';
 import type { Assignment, EventLog, TopicPartition } from '../../ports/event-log.ts';
 import type { Store } from '../../ports/store.ts';
@@ -8,6 +9,10 @@ import { followCommands, type ProcessorCommand } from './command-follower.ts';
 import { Holds } from './holds.ts';
 import { Partitioner } from './partitioner.ts';
 import type { Processor } from '../processor.ts';
+import { topologySubject } from '../stage/topology-subject.ts';
+import type { Compiled } from '../topology/compile.ts';
+import type { TaskSubject } from './record-handler.ts';
+import { processorSubject } from './record-processor.ts';
 import { Task, type TaskLimits } from './task.ts';
 
 const TASK_LIMITS: TaskLimits = {
@@ -21,8 +26,11 @@ const VERIFY_INTERVAL_MS = 5000;
 /** Tasks of a topic that find their history missing within this time have met the same loss. */
 const SAME_LOSS_MS = 60_000;
 
+/** So often it is looked whether what waits for time to pass has waited long enough. */
+const PASS_INTERVAL_MS = 1000;
+
 export type TaskRunnerOptions = Readonly<{
-  processor: Processor;
+  processor: Processor | Compiled;
   log: EventLog;
   store: Store;
   clock: Clock;
@@ -37,6 +45,11 @@ export type TaskRunnerOptions = Readonly<{
    * that a crash has it asked again. Called once for all tasks here that meet the same loss.
    */
   onMissingHistory?: (topic: string, signal: AbortSignal) => Promise<void>;
+  /**
+   * The event time before which everything of the source is in the log; undefined where that is not
+   * known. Without it, only records tell how time passes.
+   */
+  progress?: (signal: AbortSignal) => Promise<number | undefined>;
   /** Called when the state, the hold reached or the problem has changed. */
   onChange?: () => void;
 }>;
@@ -51,6 +64,7 @@ type RunningTask = Readonly<{ task: Task; stop: AbortController; ended: Promise<
  */
 export class TaskRunner {
   readonly #options: TaskRunnerOptions;
+  readonly #subject: TaskSubject;
   readonly #tasks = new Map<string, RunningTask>();
   readonly #leases = new Wakeup();
   readonly #askedFor = new Map<string, Readonly<{ atMs: number; asked: Promise<void> }>>();
@@ -62,6 +76,9 @@ export class TaskRunner {
 
   constructor(options: TaskRunnerOptions) {
     this.#options = options;
+    const { processor } = options;
+    this.#subject =
+      'stages' in processor ? topologySubject(processor) : processorSubject(processor);
   }
 
   /**
@@ -82,6 +99,7 @@ export class TaskRunner {
         (either) => this.#obeyCommands(end, either),
         (either) => this.#endLeases(either),
         (either) => this.#verifyTasks(either),
+        (either) => this.#passTime(partitioner, either),
         (either) => this.#followAssignments(partitioner, either),
       ]);
       this.#enter('stopped');
@@ -94,7 +112,8 @@ export class TaskRunner {
 
   /** What the runner does now. The ends are the log's at this moment. */
   async status(): Promise<ProcessorStatus> {
-    const { processor, log, clock } = this.#options;
+    const { log, clock } = this.#options;
+    const { name: processor } = this.#subject;
     const tasks = [...this.#tasks.values()].map(({ task }) => task);
     const partitions = await Promise.all(
       tasks.map(async ({ partition, offset }) => {
@@ -104,8 +123,8 @@ export class TaskRunner {
     );
     const hold = this.#reachedHold();
     return {
-      component: `processor:${processor.name}`,
-      name: processor.name,
+      component: `processor:${processor}`,
+      name: processor,
       atMs: clock.nowMs(),
       state: this.#currentState(hold),
       records: tasks.reduce((sum, { processed }) => sum + processed, this.#processedByEnded),
@@ -120,8 +139,8 @@ export class TaskRunner {
   }
 
   async #obeyCommands(offset: number, signal: AbortSignal): Promise<void> {
-    const { log, commandTopic: topic, processor } = this.#options;
-    const commands = followCommands(log, { topic, offset, processor: processor.name }, signal);
+    const { log, commandTopic: topic } = this.#options;
+    const commands = followCommands(log, { topic, offset, processor: this.#subject.name }, signal);
     for await (const command of commands) this.#obey(command);
   }
 
@@ -187,6 +206,52 @@ export class TaskRunner {
     }
   }
 
+  /** Tells tasks that wait for time how far it has come, once all of it has come to them. */
+  async #passTime(partitioner: Partitioner, signal: AbortSignal): Promise<void> {
+    const { clock, progress } = this.#options;
+    if (progress === undefined || this.#subject.tickTopic === undefined)
+      return untilAborted(signal);
+    for (;;) {
+      await clock.sleep(PASS_INTERVAL_MS, signal);
+      if (signal.aborted) return;
+      const waiting = [...this.#tasks.values()].filter(({ task }) => task.waitsForMs !== undefined);
+      const passedMs = waiting.length === 0 ? undefined : await progress(signal);
+      if (passedMs === undefined) continue;
+      for (const { task } of waiting) {
+        const { waitsForMs = Infinity, partition } = task;
+        if (waitsForMs > passedMs) continue;
+        if (await this.#isThrough(partition.topic, [partition.partition], partitioner))
+          task.pass(passedMs);
+      }
+    }
+  }
+
+  /** Whether these tasks, and all that lead to them, have worked through what is in the log now. */
+  async #isThrough(
+    topic: string,
+    partitions: readonly number[],
+    partitioner: Partitioner,
+  ): Promise<boolean> {
+    const { log, store } = this.#options;
+    for (const before of this.#subject.upstreamOf(topic)) {
+      const all = Array.from({ length: partitioner.countOf(before) }, (_, at) => at);
+      if (!(await this.#isThrough(before, all, partitioner))) return false;
+      for (const partition of all) {
+        const left = await store.outgoing(`${this.#subject.name}/${before}-${partition}`, 1);
+        if (left.length > 0) return false;
+      }
+    }
+    for (const partition of partitions) {
+      const id = `${topic}-${partition}`;
+      const { end } = await log.offsets({ topic, partition });
+      const offsets = await store.offsets(`${this.#subject.name}/${id}`);
+      const known = this.#tasks.get(id)?.task.offset ?? 0;
+      // Where only the position moved on, nothing is stored.
+      if (Math.max(known, offsets[id] ?? 0) < end) return false;
+    }
+    return true;
+  }
+
   async #askForHistory(topic: string, signal: AbortSignal): Promise<void> {
     const { onMissingHistory, clock } = this.#options;
     const nowMs = clock.nowMs();
@@ -199,7 +264,8 @@ export class TaskRunner {
 
   /** Ends with all tasks ended; throws what the first to fail threw. */
   async #followAssignments(partitioner: Partitioner, signal: AbortSignal): Promise<void> {
-    const { log, processor } = this.#options;
+    const { log } = this.#options;
+    const { name, topics } = this.#subject;
     const failed = new AbortController();
     const errors: unknown[] = [];
     const onError = (error: unknown): void => {
@@ -208,7 +274,7 @@ export class TaskRunner {
     };
     const either = AbortSignal.any([signal, failed.signal]);
     try {
-      for await (const assignment of log.join(processor.name, processor.topics, either)) {
+      for await (const assignment of log.join(name, topics, either)) {
         const revoked = [...this.#tasks.keys()].filter((id) => !isIn(assignment, id));
         await this.#end(revoked);
         this.#forget(revoked);
@@ -231,9 +297,9 @@ export class TaskRunner {
     signal: AbortSignal,
     onError: (error: unknown) => void,
   ): void {
-    const { processor, log, store, deadLetterTopic } = this.#options;
+    const { log, store, deadLetterTopic } = this.#options;
     const task = new Task({
-      processor,
+      subject: this.#subject,
       partition,
       log,
       store,

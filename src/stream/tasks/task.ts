@@ -14,10 +14,10 @@ import type { Holds } from './holds.ts';
 import { KEYLESS, type ParkedGroup } from './parked-keys.ts';
 import { ParkingLot } from './parking-lot.ts';
 import type { Partitioner } from './partitioner.ts';
-import type { Processor } from '../processor.ts';
-import { type Prepared, RecordProcessor } from './record-processor.ts';
+import type { Prepared, RecordHandler, TaskSubject } from './record-handler.ts';
 import { bytesOf, slicesOf } from './slices.ts';
 import { StateOverlay } from './state-overlay.ts';
+import { type Tick, Ticks } from './ticks.ts';
 
 /** Bounds of one commit, and of the state that a task keeps at hand. */
 export type TaskLimits = Readonly<{ maxRecords: number; maxBytes: number; cacheEntries: number }>;
@@ -31,7 +31,7 @@ export type ReplayOrder = Readonly<{
 }>;
 
 export type TaskOptions = Readonly<{
-  processor: Processor;
+  subject: TaskSubject;
   partition: TopicPartition;
   log: EventLog;
   store: Store;
@@ -54,6 +54,8 @@ const NO_CONFLICTS = { count: 0, offset: undefined };
  * those leave the offset as it is, so without the count a zombie could repeat one unnoticed.
  */
 export const REPLAYS = 'replays';
+/** So do the ticks that the task has obeyed. */
+export const TICKS = 'ticks';
 
 /**
  * Takes one topic partition into account for one processor: reads, processes, commits, each record
@@ -71,11 +73,16 @@ export class Task {
   readonly #options: TaskOptions;
   readonly #overlay: StateOverlay;
   readonly #effects: Effects;
-  readonly #records: RecordProcessor;
+  readonly #handler: RecordHandler;
   readonly #parking: ParkingLot;
   readonly #forwarder: Forwarder;
   readonly #wakeup = new Wakeup();
   readonly #orders: ReplayOrder[] = [];
+  readonly #ticks: Ticks | undefined;
+  /** Event time that has passed, by the runner's word, and is not yet obeyed. */
+  #passedMs: number | undefined;
+  /** Ticks obeyed. */
+  #ticked = 0;
   /** As the last commit left them. */
   #stored: TaskOffsets = {};
   /** The next record to process; ahead of what is stored while a commit is under way. */
@@ -91,20 +98,45 @@ export class Task {
   #conflicts: Readonly<{ count: number; offset: number | undefined }> = NO_CONFLICTS;
 
   constructor(options: TaskOptions) {
-    const { processor, partition, log, store, partitioner, deadLetterTopic, limits } = options;
+    const { subject, partition, log, store, partitioner, deadLetterTopic, limits } = options;
     this.#options = options;
     this.partition = partition;
     this.partitionId = `${partition.topic}-${partition.partition}`;
-    this.name = `${processor.name}/${this.partitionId}`;
+    this.name = `${subject.name}/${this.partitionId}`;
     const task = this.name;
     const overlay = new StateOverlay({ store, task, cacheEntries: limits.cacheEntries });
     const effects = new Effects({ task, overlay, partitioner });
-    const from = { ...partition, processor: processor.name, task };
+    const from = { ...partition, processor: subject.name, task };
     this.#overlay = overlay;
     this.#effects = effects;
-    this.#records = new RecordProcessor({ processor, effects, overlay, from });
+    this.#handler = subject.open({
+      task,
+      partition,
+      store,
+      overlay,
+      effects,
+      deadLetterTopic,
+      partitionsOf: (topic) => partitioner.countOf(topic),
+      cacheEntries: limits.cacheEntries,
+    });
     this.#parking = new ParkingLot({ from, deadLetterTopic, store, overlay, effects });
     this.#forwarder = new Forwarder({ log, store, task, deadLetterTopic });
+    const topic = subject.tickTopic;
+    this.#ticks = topic === undefined ? undefined : new Ticks({ log, topic, task });
+  }
+
+  /** The event time that something here waits for; undefined while that is unknown, or nothing does. */
+  get waitsForMs(): number | undefined {
+    return this.#offset === undefined ? undefined : this.#handler.timer?.nextMs();
+  }
+
+  /**
+   * Nothing before `timeMs` comes any more: all of it is in the log, and this task has taken it into
+   * account.
+   */
+  pass(timeMs: number): void {
+    this.#passedMs = timeMs;
+    this.poke();
   }
 
   /** The next record that is not yet taken into account; undefined before it is known. */
@@ -159,7 +191,7 @@ export class Task {
     await runTogether(signal, [
       (either) => this.#workThroughConflicts(either),
       (either) => this.#forwarder.run(either),
-    ]);
+    ]).finally(() => this.#ticks?.close());
   }
 
   async #workThroughConflicts(signal: AbortSignal): Promise<void> {
@@ -184,7 +216,11 @@ export class Task {
     this.#isResting = false;
     this.#stored = await this.#options.store.offsets(this.name);
     await this.#parking.load();
+    await this.#handler.load();
     this.#next = this.#stored[this.partitionId] ?? (await this.#beginning(signal));
+    this.#passedMs = undefined;
+    this.#ticked = this.#stored[TICKS] ?? 0;
+    await this.#ticks?.load(this.#next, this.#ticked, signal);
     this.#offset = this.#next;
     this.#options.onProgress();
   }
@@ -205,6 +241,11 @@ export class Task {
 
   /** Ends when `signal` aborts, or when the task must begin again. */
   async #work(signal: AbortSignal): Promise<void> {
+    const tick = this.#ticks?.takeBefore(this.#next);
+    if (tick !== undefined) {
+      await this.#obeyTicks(tick, this.#next);
+      await this.#commit(0);
+    }
     while (!signal.aborted && !this.#isStale) {
       const stopAt = this.#options.holds.stopAt(this.partitionId);
       const order = this.#orders[0];
@@ -213,6 +254,8 @@ export class Task {
       } else if (order !== undefined) {
         this.#orders.shift();
         await this.#obey(order, signal);
+      } else if (this.#passedMs !== undefined) {
+        await this.#tick(this.#passedMs);
       } else {
         await this.#follow(stopAt, signal);
       }
@@ -287,17 +330,36 @@ export class Task {
 
   async #process(records: readonly LogRecord[], signal: AbortSignal): Promise<void> {
     await this.#forwarder.room(signal);
-    for (const prepared of await this.#records.prepare(records)) {
-      const { record, change, failure } = prepared;
-      const isTombstone = change === undefined && failure === undefined;
-      if (isTombstone || this.#parking.parkBehind(record)) continue;
-      const outcome = this.#records.attempt(prepared);
+    for (const prepared of await this.#handler.prepare(records)) {
+      const { record, does } = prepared;
+      const tick = this.#ticks?.takeBefore(record.offset);
+      if (tick !== undefined) await this.#obeyTicks(tick, record.offset);
+      if (does === 'nothing' || this.#parking.parkBehind(record)) continue;
+      const outcome = this.#handler.attempt(prepared);
       const failed = outcome instanceof Promise ? await outcome : outcome;
-      const isTruncate = change?.op === 't';
+      const isTruncate = does === 'truncate';
       if (failed !== undefined) this.#parking.park(record, failed, isTruncate);
       else if (isTruncate) this.#parking.truncated(record);
     }
     this.#next = must(records.at(-1), 'slices are not empty').offset + 1;
+    const tick = this.#ticks?.takeBefore(this.#next);
+    if (tick !== undefined) await this.#obeyTicks(tick, this.#next);
+  }
+
+  async #obeyTicks(first: Tick, offset: number): Promise<void> {
+    for (let tick: Tick | undefined = first; tick !== undefined;) {
+      await this.#handler.timer?.advance(tick.timeMs, tick);
+      this.#ticked = tick.number;
+      tick = this.#ticks?.takeBefore(offset);
+    }
+  }
+
+  async #tick(timeMs: number): Promise<void> {
+    this.#passedMs = undefined;
+    const waitsFor = this.#handler.timer?.nextMs();
+    if (this.#ticks === undefined || waitsFor === undefined || waitsFor > timeMs) return;
+    await this.#obeyTicks(await this.#ticks.append(this.#next, timeMs), this.#next);
+    await this.#commit(0);
   }
 
   async #obey({ id, isDrop, key }: ReplayOrder, signal: AbortSignal): Promise<void> {
@@ -327,7 +389,7 @@ export class Task {
       for (const offset of dropped) this.#parking.remove(group, offset);
       await this.#forwarder.room(signal);
       const records = await this.#parking.records(group, slice.slice(dropped.length));
-      for (const prepared of await this.#records.prepare(records)) {
+      for (const prepared of await this.#handler.prepare(records)) {
         isBlocked = !(await this.#retry(group, prepared)) && group !== KEYLESS;
         if (isBlocked) break;
       }
@@ -337,20 +399,22 @@ export class Task {
 
   /** Whether it succeeded this time. */
   async #retry(group: ParkedGroup, prepared: Prepared): Promise<boolean> {
-    const { record, change } = prepared;
-    const failed = await this.#records.attempt(prepared);
+    const { record, does } = prepared;
+    const failed = await this.#handler.attempt(prepared);
     if (failed !== undefined) {
       this.#parking.failedAgain(group, record, failed);
       return false;
     }
     this.#parking.remove(group, record.offset);
-    if (change?.op === 't') this.#parking.truncated(record);
+    if (does === 'truncate') this.#parking.truncated(record);
     return true;
   }
 
   async #commit(records: number, also: TaskOffsets = {}): Promise<void> {
-    const to = { ...this.#stored, [this.partitionId]: this.#next, ...also };
-    const effects = this.#effects.seal();
+    const ticked = this.#ticked === 0 ? {} : { [TICKS]: this.#ticked };
+    const to = { ...this.#stored, [this.partitionId]: this.#next, ...ticked, ...also };
+    const sealed = this.#effects.seal();
+    const effects = { ...sealed, state: [...sealed.state, ...this.#handler.seal()] };
     this.#committing = this.#next;
     try {
       await this.#options.store.commit({ task: this.name, from: this.#stored, to, ...effects });
@@ -359,6 +423,7 @@ export class Task {
       this.#committing = undefined;
     }
     this.#overlay.committed();
+    this.#handler.committed();
     this.#stored = to;
     this.#processed += records;
     this.#conflicts = NO_CONFLICTS;

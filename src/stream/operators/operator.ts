@@ -1,0 +1,67 @@
+import type { ServedWrite } from '../../ports/store.ts';
+
+/** A key of a stream or table: any JSON value; equal are those with the same text. */
+export type Key = unknown;
+
+/** Hands an element on. What is handed on is never changed afterwards. */
+export type Emit = (key: Key, value: unknown, timeMs: number) => void;
+
+/** A change of one row of a table, as it travels between operators. */
+export type RowChange<V = unknown> = Readonly<{
+  before: V | undefined;
+  after: V | undefined;
+  /** The row was copied: how long it has been so is not known. */
+  isCopied?: boolean;
+}>;
+
+/** JSON values by text key, of one operator. Never changed in place: `set` replaces. */
+export interface OperatorState {
+  get(key: string): unknown;
+  /** Undefined removes. */
+  set(key: string, value: unknown): void;
+  /** All entries whose key starts with `prefix`, in no order. */
+  entries(prefix: string): readonly (readonly [key: string, value: unknown])[];
+  /** Says that `get` will be called. */
+  want(key: string): void;
+}
+
+export type OperatorContext = Readonly<{
+  /** The output of this port; undefined where nobody takes what comes out of it. */
+  emit(port?: string): Emit | undefined;
+  state: OperatorState;
+  /** The time that this operator's inputs have reached: what is earlier is late. */
+  watermarkMs(): number;
+  serve(write: ServedWrite): void;
+  put(topic: string, key: string | null, value: string | null, timeMs: number): void;
+  /** An element came too late for its window: it is counted. */
+  countLate(): void;
+}>;
+
+/** What a node does, in one task. Synchronous; a throw fails the record at hand, and undoes it. */
+export interface Operator {
+  accept(input: number, key: Key, value: unknown, timeMs: number): void;
+  /** Stateful ones: names the state that `accept` would ask for, and does nothing else. */
+  probe?(input: number, key: Key, value: unknown, timeMs: number): void;
+  timer?: OperatorTimer;
+}
+
+/** What waits for time to pass in a timed operator: each under its state key, and kept or undone on its own. */
+export interface OperatorTimer {
+  /** The least watermark at which something is due; undefined when nothing waits. */
+  nextMs(): number | undefined;
+  /** State keys of what is due at this watermark, the earliest first. */
+  due(watermarkMs: number, limit: number): readonly string[];
+  /** Does the first that is due. */
+  fire(key: string): void;
+  /** Gives it up, as it can't be done. */
+  drop(key: string): void;
+  /** An entry of the state, after a start: so the operator knows what waits. */
+  restore(key: string, value: unknown): void;
+  /** Forgets what waits; `restore` follows. */
+  reset(): void;
+}
+
+/** Text by which keys are equal, stored and partitioned. */
+export function keyText(key: Key): string {
+  return typeof key === 'number' ? String(key) : (JSON.stringify(key) ?? 'null');
+}

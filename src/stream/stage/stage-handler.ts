@@ -1,0 +1,241 @@
+import { MillraceError } from '../../domain/errors.ts';
+import type { LogRecord } from '../../domain/record-block.ts';
+import type { StateWrite } from '../../ports/store.ts';
+import { deadLetter } from '../tasks/dead-letters.ts';
+import { type Failure, failureOf } from '../tasks/failure.ts';
+import type {
+  HandlerParts,
+  HandlerTimer,
+  Prepared,
+  RecordHandler,
+} from '../tasks/record-handler.ts';
+import { RESERVED } from '../tasks/state-overlay.ts';
+import type { Compiled, Stage } from '../topology/compile.ts';
+import { Miss, ObjectState } from './object-state.ts';
+import { type Item, prefixOf, StageRun, stepOf } from './stage-run.ts';
+import type { KeptTime } from './stream-time.ts';
+
+const TIME = `${RESERVED}time`;
+const TOPOLOGY = `${RESERVED}topology`;
+/** So much that is due together has its state fetched together. */
+const DUE_AT_ONCE = 1000;
+
+/** Runs one stage of a topology in one task. */
+export class StageHandler implements RecordHandler {
+  readonly timer?: HandlerTimer;
+  readonly #compiled: Compiled;
+  readonly #stage: Stage;
+  readonly #parts: HandlerParts;
+  readonly #state: ObjectState;
+  readonly #run: StageRun;
+  #late = 0;
+  #isNew = false;
+
+  constructor(compiled: Compiled, stage: Stage, parts: HandlerParts) {
+    const { partition, partitionsOf, cacheEntries, effects } = parts;
+    this.#compiled = compiled;
+    this.#stage = stage;
+    this.#parts = parts;
+    this.#state = new ObjectState(cacheEntries);
+    this.#run = new StageRun({
+      compiled,
+      stage,
+      partition: partition.partition,
+      partitionsOf,
+      state: this.#state,
+      outputs: {
+        serve: (write) => effects.serve(write),
+        put: (topic, to, key, value, timestampMs, headers = []) =>
+          effects.forward({
+            topic,
+            key,
+            value,
+            timestampMs,
+            headers,
+            ...(to !== undefined && { partition: to }),
+          }),
+        countLate: () => {
+          this.#late += 1;
+        },
+      },
+    });
+    if (compiled.isTimed) {
+      this.timer = {
+        nextMs: () => this.#run.nextMs(),
+        advance: (timeMs, { after }) => this.#advance(timeMs, after),
+      };
+    }
+  }
+
+  /** Elements that came too late for their window, since the task was made. */
+  get late(): number {
+    return this.#late;
+  }
+
+  async load(): Promise<void> {
+    const { store, task } = this.#parts;
+    this.#state.reset();
+    this.#run.reset();
+    const [time, hash] = await store.getMany(task, [TIME, TOPOLOGY]);
+    const { topology, hash: expected } = this.#compiled;
+    if (hash !== undefined && hash !== expected) {
+      const { name, version } = topology;
+      throw new MillraceError('topology_changed', { processor: name, version, task });
+    }
+    this.#isNew = hash === undefined;
+    this.#run.time.restore(time === undefined ? undefined : (JSON.parse(time) as KeptTime));
+    for (const node of this.#stage.nodes) {
+      if (!node.isTimed) continue;
+      for await (const [key, value] of store.range(task, prefixOf(node))) {
+        this.#run.restore(key, () => JSON.parse(value));
+      }
+    }
+  }
+
+  async prepare(records: readonly LogRecord[]): Promise<readonly Prepared<Item>[]> {
+    const prepared = records.map((record) => this.#prepared(record));
+    if (this.#run.isStateful) {
+      for (const { item } of prepared) if (item !== undefined) this.#run.probe(item);
+      await this.#fetchWanted();
+    }
+    return prepared;
+  }
+
+  attempt(prepared: Prepared<Item>): Failure | undefined | Promise<Failure | undefined> {
+    const { failure, item, record } = prepared;
+    if (failure !== undefined || item === undefined) return failure;
+    try {
+      return this.#process(item, record);
+    } catch (error) {
+      if (!(error instanceof Miss)) throw error;
+      return this.#fetch(error).then(() => this.attempt(prepared));
+    }
+  }
+
+  seal(): readonly StateWrite[] {
+    const writes = this.#state.seal();
+    const time = this.#run.time.take();
+    if (time !== undefined) writes.push([TIME, JSON.stringify(time)]);
+    if (this.#isNew) writes.push([TOPOLOGY, this.#compiled.hash]);
+    this.#isNew = false;
+    return writes;
+  }
+
+  committed(): void {
+    this.#state.committed();
+  }
+
+  #prepared(record: LogRecord): Prepared<Item> {
+    try {
+      const item = this.#run.decode(record, this.#parts.partition.partition);
+      const does = item === undefined ? 'nothing' : item.isTruncate ? 'truncate' : 'change';
+      return { record, does, item, failure: undefined };
+    } catch (error) {
+      return { record, does: 'change', item: undefined, failure: failureOf('decode', error) };
+    }
+  }
+
+  /** May be called again after a Miss: what was done is kept, the rest is not. */
+  #process(item: Item, record: LogRecord): Failure | undefined {
+    this.#run.observe(item);
+    if (this.#compiled.isTimed) this.#fireDue(record.offset);
+    this.#begin(record.offset, item.recordMs);
+    try {
+      this.#run.process(item);
+    } catch (error) {
+      return this.#undone(error);
+    }
+    this.#run.tellTime();
+    this.#keep();
+    return undefined;
+  }
+
+  async #advance(timeMs: number, after: number): Promise<void> {
+    this.#run.time.advance(timeMs);
+    for (;;) {
+      try {
+        this.#fireDue(after - 1);
+        break;
+      } catch (error) {
+        if (!(error instanceof Miss)) throw error;
+        await this.#fetch(error);
+      }
+    }
+    this.#begin(after - 1, timeMs);
+    this.#run.tellTime();
+    this.#keep();
+  }
+
+  #fireDue(offset: number): void {
+    for (let [due] = this.#run.due(1); due !== undefined; [due] = this.#run.due(1)) {
+      this.#begin(offset, this.#run.time.watermarkMs);
+      try {
+        this.#run.fire(due);
+      } catch (error) {
+        const failure = this.#undone(error);
+        this.#giveUp(due, offset, failure);
+      }
+      this.#keep();
+    }
+  }
+
+  /** What is due can't be done: it would fail again with each record that comes. */
+  #giveUp(due: string, offset: number, failure: Failure): void {
+    const { effects, deadLetterTopic, partition, task } = this.#parts;
+    const value = this.#state.get(due);
+    this.#run.drop(due);
+    const record: LogRecord = {
+      offset,
+      timestampMs: this.#run.time.watermarkMs,
+      key: Buffer.from(due),
+      value: Buffer.from(JSON.stringify(value ?? null)),
+      headers: [],
+    };
+    const from = { ...partition, processor: this.#compiled.topology.name, task };
+    const letter = deadLetter(record, failure, from);
+    effects.putDeadLetter(letter, deadLetterTopic, { offset, partition: partition.partition });
+  }
+
+  #begin(offset: number, timestampMs: number): void {
+    const { partition } = this.#parts.partition;
+    this.#parts.effects.begin({ offset, partition, source: { ts_ms: timestampMs } } as never);
+  }
+
+  // A user's function may have caught it; what it then did stands on what did not happen.
+  #keep(): void {
+    const { fault } = this.#parts.effects;
+    if (fault !== undefined) throw fault.error;
+    this.#parts.effects.keep();
+    this.#state.keep();
+  }
+
+  #undone(error: unknown): Failure {
+    const { fault } = this.#parts.effects;
+    if (fault !== undefined) throw fault.error;
+    this.#parts.effects.undo();
+    this.#state.undo();
+    if (error instanceof Miss) throw error;
+    const step = stepOf(error);
+    return { ...failureOf('process', error), ...(step !== undefined && { step }) };
+  }
+
+  async #fetch({ key, isPrefix }: Miss): Promise<void> {
+    if (isPrefix) {
+      const { store, task } = this.#parts;
+      for await (const [each, value] of store.range(task, key)) this.#state.fill(each, value);
+      this.#state.filledRange(key);
+      return;
+    }
+    this.#state.want(key);
+    for (const due of this.#run.due(DUE_AT_ONCE)) this.#state.want(due);
+    await this.#fetchWanted();
+  }
+
+  async #fetchWanted(): Promise<void> {
+    const wanted = this.#state.takeWanted();
+    if (wanted.length === 0) return;
+    const { store, task } = this.#parts;
+    const values = await store.getMany(task, wanted);
+    for (const [at, key] of wanted.entries()) this.#state.fill(key, values[at]);
+  }
+}

@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MemoryStore } from '../../adapters/memory/store.ts';
+import { defineTable } from '../../domain/table.ts';
+import {
+  append,
+  contents,
+  DEAD,
+  eventually,
+  headersOf,
+  INPUT,
+  newLog,
+  order,
+  OUTPUT,
+  servedNumber,
+  start,
+  values,
+} from '../../../test/stream.ts';
+import { compile } from '../topology/compile.ts';
+import { type Sources, topology } from '../topology/topology.ts';
+import { tumbling } from '../topology/windows.ts';
+import { tickTopic } from './topology-subject.ts';
+
+type Order = Readonly<{ id: number; amount: string }>;
+const orders = defineTable<{ id: number }, Order>({ topic: INPUT, key: ['id'] });
+
+async function prepared(build: (sources: Sources) => void, partitions = 1, version = '1') {
+  const log = await newLog(partitions);
+  const compiled = compile(topology('orders', { version }, build), () => partitions);
+  const ticks = { name: tickTopic('orders'), partitions: 1, cleanup: 'delete' } as const;
+  const declared = compiled.declares.filter(({ name }) => name !== OUTPUT);
+  await log.createTopics([...declared, ticks]);
+  return { log, processor: compiled };
+}
+
+/** Commit times are 1000 + id. */
+function perSecond({ created }: Sources): void {
+  created(orders)
+    .groupBy(({ amount }) => amount)
+    .windowedBy(tumbling({ sizeMs: 1000 }))
+    .count({ name: 'perSecond' })
+    .final()
+    .map((count, { key, startMs }) => `${key} ${startMs} ${count}`)
+    .to(OUTPUT, { key: () => null });
+}
+
+for (const partitions of [1, 2]) {
+  describe(`a topology over ${partitions} partitions`, () => {
+    test('writes each closed window once, over restarts', async () => {
+      const { log, processor } = await prepared(perSecond, partitions);
+      const store = new MemoryStore();
+      for (const id of [1, 5, 900, 1002, 1500, 2500, 3700]) {
+        await append(log, [order(id, 'a', 0), order(id, 'b', partitions - 1)]);
+        await using running = start({ log, store, processor });
+        await running.idle();
+      }
+      const all = await Promise.all([0, 1, 2].map((each) => values(log, OUTPUT, each)));
+      const expected = ['a', 'b'].flatMap((key) => [
+        `"${key} 1000 3"`,
+        `"${key} 2000 2"`,
+        `"${key} 3000 1"`,
+      ]);
+      assert.deepEqual(all.flat().toSorted(), expected);
+    });
+  });
+}
+
+test('an idle source closes windows once all of it has come through', async () => {
+  const { log, processor } = await prepared(perSecond);
+  let passedMs = 1500;
+  await using running = start({ log, processor, progress: async () => passedMs });
+  await append(log, [order(1, 'a')]);
+  await running.idle();
+  running.clock.turn(1000);
+  assert.deepEqual(await values(log, OUTPUT, 0), []);
+  passedMs = 2000;
+  await eventually(async () => {
+    running.clock.turn(1000);
+    const all = await Promise.all([0, 1, 2].map((each) => values(log, OUTPUT, each)));
+    return all.flat().length === 1 || undefined;
+  });
+  assert.equal((await contents(log, tickTopic('orders'))).length, 1);
+});
+
+test('a function that throws parks its record, and names its operator', async () => {
+  const { log, processor } = await prepared(({ created }) => {
+    created(orders)
+      .map(({ amount }) => {
+        if (amount === 'bad') throw new RangeError('a bad amount');
+        return Number(amount);
+      })
+      .selectKey(() => 'all')
+      .groupByKey()
+      .reduce((a, b) => a + b, { name: 'sum' })
+      .serve({ prefix: 'sum-of-' });
+  });
+  await using running = start({ log, processor });
+  await append(log, [order(1, '1'), order(2, 'bad'), order(3, '2'), order(2, '4')]);
+  await running.idle();
+  assert.equal(await servedNumber(running.store, 'sum-of-all'), 3);
+  assert.equal((await running.status(() => true)).parked, 2);
+  const [letter] = await contents(log, DEAD);
+  assert.equal(headersOf(letter)['millrace.step'], 'map-2');
+});
+
+test('state of another topology is refused', async () => {
+  const store = new MemoryStore();
+  const first = await prepared(perSecond);
+  {
+    await using running = start({ ...first, store });
+    await append(first.log, [order(1, '1')]);
+    await running.idle();
+  }
+  const processor = compile(topology('orders', { version: '2' }, perSecond), () => 1);
+  await assert.rejects(start({ log: first.log, store, processor }).ended, {
+    code: 'topology_changed',
+  });
+});

@@ -1,0 +1,447 @@
+import { decodeChange } from '../../domain/envelope.ts';
+import type { Header, LogRecord } from '../../domain/record-block.ts';
+import { must } from '../../lib/must.ts';
+import type { ServedWrite } from '../../ports/store.ts';
+import { type Emit, keyText, type Operator, type OperatorTimer } from '../operators/operator.ts';
+import type { Compiled, Exit, Stage } from '../topology/compile.ts';
+import type { Edge, GraphNode } from '../topology/graph.ts';
+import { Miss, type ObjectState } from './object-state.ts';
+import { StreamTime } from './stream-time.ts';
+
+/** Where the effects of a stage go. */
+export type StageOutputs = Readonly<{
+  serve(write: ServedWrite): void;
+  /** `partition` undefined: that of the key. */
+  put(
+    topic: string,
+    partition: number | undefined,
+    key: string | null,
+    value: string | null,
+    timeMs: number,
+    headers?: readonly Header[],
+  ): void;
+  countLate(): void;
+}>;
+
+/** A record, decoded. */
+export type Item = Readonly<{
+  /** Of the stage's entries; undefined: all of them. */
+  entry: number | undefined;
+  key: unknown;
+  value: unknown;
+  /** Of a source, undefined where the record tells nothing about time. */
+  timeMs: number | undefined;
+  /** The record's own time, for what has no other. */
+  recordMs: number;
+  upstream: string;
+  /** How far time had come upstream. */
+  watermarkMs: number | undefined;
+  isTruncate: boolean;
+  /** It tells how far time has come, and nothing else. */
+  isTimeOnly: boolean;
+}>;
+
+/** Between an operator's id and its own key, in the task's state keys. */
+const OWN = '\u0002';
+/** An upstream task that hands nothing on tells its watermark so often, in event time. */
+const TELL_EVERY_MS = 1000;
+
+/** A record on an internal topic. */
+type Internal = Readonly<{ n?: number; u: string; w: number | null; v?: unknown }>;
+
+type OpenNode = Readonly<{
+  node: GraphNode;
+  operator: Operator;
+  prefix: string;
+  delayMs: number;
+  timer: OperatorTimer | undefined;
+}>;
+
+/**
+ * One stage at work in one task: its operators, wired. Synchronous: state that is not at hand makes
+ * it throw a Miss, whereupon the caller undoes the element, fetches, and does it again.
+ */
+export class StageRun {
+  readonly time: StreamTime;
+  readonly isStateful: boolean;
+  readonly #stage: Stage;
+  readonly #self: string;
+  readonly #state: ObjectState;
+  readonly #outputs: StageOutputs;
+  readonly #partitionsOf: (topic: string) => number;
+  readonly #nodes: readonly OpenNode[];
+  readonly #byId: ReadonlyMap<string, OpenNode>;
+  readonly #timed: readonly OpenNode[];
+  readonly #entries: readonly Emit[];
+  readonly #probes: readonly (Emit | undefined)[];
+  /** The greatest delay of what leaves for a topic. */
+  readonly #exitDelays: ReadonlyMap<string, number>;
+
+  constructor(options: {
+    compiled: Compiled;
+    stage: Stage;
+    partition: number;
+    partitionsOf: (topic: string) => number;
+    state: ObjectState;
+    outputs: StageOutputs;
+  }) {
+    const { stage, partition, partitionsOf, state, outputs } = options;
+    this.#stage = stage;
+    this.#state = state;
+    this.#outputs = outputs;
+    this.#partitionsOf = partitionsOf;
+    this.#self = `${stage.topic}-${partition}`;
+    this.time = new StreamTime(
+      stage.format === 'internal'
+        ? stage.upstream.flatMap((topic) =>
+            Array.from({ length: partitionsOf(topic) }, (_, at) => `${topic}-${at}`),
+          )
+        : [this.#self],
+    );
+    const delays = delaysIn(stage);
+    const open = new Map<GraphNode, OpenNode>();
+    // From the end: what an operator hands on is taken by one that is there already.
+    for (const node of stage.nodes.toReversed()) open.set(node, this.#open(node, open, delays));
+    this.#nodes = stage.nodes.map((node) => must(open.get(node), 'each was opened'));
+    this.#byId = new Map(this.#nodes.map((each) => [each.node.id, each]));
+    this.#timed = this.#nodes.filter(({ timer }) => timer !== undefined);
+    this.#entries = stage.entries.map(({ node, input }) =>
+      into(must(open.get(node), 'as above'), input),
+    );
+    const probes = new Map<GraphNode, Operator>();
+    for (const node of stage.nodes.toReversed()) {
+      const probe = probeOf(node, stage, must(open.get(node), 'as above').operator, probes);
+      if (probe !== undefined) probes.set(node, probe);
+    }
+    this.#probes = stage.entries.map(({ node, input }) => {
+      const probe = probes.get(node);
+      return probe && ((key, value, timeMs) => probe.accept(input, key, value, timeMs));
+    });
+    this.isStateful = this.#probes.some((probe) => probe !== undefined);
+    const exitDelays = new Map<string, number>();
+    for (const { edge, topic } of stage.exits) {
+      const delay = delays.out(edge);
+      exitDelays.set(topic, Math.max(exitDelays.get(topic) ?? 0, delay));
+    }
+    this.#exitDelays = exitDelays;
+  }
+
+  /** Undefined: there is nothing to do. Throws where the record is not what the stage reads. */
+  decode(record: LogRecord, partition: number): Item | undefined {
+    const item = decoded(this.#stage, record, partition);
+    if (item === undefined || this.#stage.format === 'internal') return item;
+    const timeMs = this.#timeOf(item);
+    return { ...item, upstream: this.#self, timeMs };
+  }
+
+  /** Says which state `process` would ask for first; what a user's function throws is for `process`. */
+  probe(item: Item): void {
+    if (item.isTimeOnly) return;
+    const timeMs = item.timeMs ?? item.recordMs;
+    for (const [at, probe] of this.#probes.entries()) {
+      if (item.entry !== undefined && item.entry !== at) continue;
+      try {
+        probe?.(item.key, item.value, timeMs);
+      } catch {
+        // It is met again, where it can be told whose fault it is.
+      }
+    }
+  }
+
+  /** Time moves on first: `due` tells what that makes due. */
+  observe(item: Item): void {
+    const timeMs = item.watermarkMs ?? item.timeMs;
+    if (timeMs !== undefined) this.time.observe(item.upstream, timeMs);
+  }
+
+  process(item: Item): void {
+    if (item.isTimeOnly) return;
+    const timeMs = item.timeMs ?? item.recordMs;
+    if (item.entry !== undefined) {
+      must(this.#entries[item.entry], 'exits number entries')(item.key, item.value, timeMs);
+      return;
+    }
+    for (const entry of this.#entries) entry(item.key, item.value, timeMs);
+  }
+
+  /** State keys of what time has made due, first come first, of the first operator that has any. */
+  due(limit: number): readonly string[] {
+    for (const { timer, delayMs, prefix } of this.#timed) {
+      const due = timer?.due(this.time.watermarkMs - delayMs, limit) ?? [];
+      if (due.length > 0) return due.map((key) => prefix + key);
+    }
+    return [];
+  }
+
+  fire(stateKey: string): void {
+    const { timer, key, node } = this.#timerOf(stateKey);
+    inStep(node, () => timer.fire(key));
+  }
+
+  drop(stateKey: string): void {
+    const { timer, key } = this.#timerOf(stateKey);
+    timer.drop(key);
+  }
+
+  /** The least event time that something waits for. */
+  nextMs(): number | undefined {
+    let next: number | undefined;
+    for (const { timer, delayMs } of this.#timed) {
+      const each = timer?.nextMs();
+      if (each !== undefined) next = Math.min(next ?? Infinity, each + delayMs);
+    }
+    return next;
+  }
+
+  /** Tells the stages after this one how far time has come, where nothing else has told them. */
+  tellTime(): void {
+    const { watermarkMs } = this.time;
+    if (watermarkMs === -Infinity) return;
+    for (const [topic, delay] of this.#exitDelays) {
+      for (let partition = 0; partition < this.#partitionsOf(topic); partition += 1) {
+        const target = `${topic}-${partition}`;
+        const reached = watermarkMs - delay;
+        if (reached - this.time.toldTo(target) < TELL_EVERY_MS) continue;
+        this.time.tell(target, reached);
+        const value = JSON.stringify({ u: this.#self, w: reached } satisfies Internal);
+        this.#outputs.put(topic, partition, null, value, watermarkMs);
+      }
+    }
+  }
+
+  /** Forgets what waits for time; `restore` follows, an entry each. */
+  reset(): void {
+    for (const { timer } of this.#timed) timer?.reset();
+  }
+
+  /** An entry of the task's state, after a start. */
+  restore(stateKey: string, value: () => unknown): void {
+    const at = stateKey.indexOf(OWN);
+    const timer = this.#byId.get(stateKey.slice(0, at))?.timer;
+    timer?.restore(stateKey.slice(at + OWN.length), value());
+  }
+
+  #timerOf(stateKey: string): { timer: OperatorTimer; key: string; node: GraphNode } {
+    const at = stateKey.indexOf(OWN);
+    const open = must(this.#byId.get(stateKey.slice(0, at)), 'state belongs to a node');
+    return {
+      timer: must(open.timer, 'only timed nodes are due'),
+      key: stateKey.slice(at + OWN.length),
+      node: open.node,
+    };
+  }
+
+  /** The earliest of what its sources say: none may be ahead of what another takes for late. */
+  #timeOf({ value, recordMs }: Item): number | undefined {
+    let least: number | undefined;
+    for (const { node } of this.#stage.entries) {
+      const timeOf = node.source?.timeOf as ((value: unknown) => number | undefined) | undefined;
+      const each = timeOf === undefined ? recordMs : timeOf(value);
+      if (each !== undefined && !(each >= (least ?? -Infinity) && least !== undefined))
+        least = each;
+    }
+    if (least !== undefined && !Number.isFinite(least))
+      throw new TypeError(`event time: expected ms since the epoch, found ${least}`);
+    return least;
+  }
+
+  #open(node: GraphNode, open: ReadonlyMap<GraphNode, OpenNode>, delays: Delays): OpenNode {
+    const prefix = prefixOf(node);
+    const state = this.#state;
+    const time = this.time;
+    const outputs = this.#outputs;
+    const delayMs = delays.of(node);
+    const operator = node.open({
+      emit: (port = '') => this.#emitterOf(node, port, open),
+      state: {
+        get: (key) => state.get(prefix + key),
+        set: (key, value) => state.set(prefix + key, value),
+        want: (key) => state.want(prefix + key),
+        entries: (start) =>
+          state
+            .entries(prefix + start)
+            .map(([key, value]) => [key.slice(prefix.length), value] as const),
+      },
+      watermarkMs: () => time.watermarkMs - delayMs,
+      serve: (write) => outputs.serve(write),
+      put: (topic, key, value, timeMs) => outputs.put(topic, undefined, key, value, timeMs),
+      countLate: () => outputs.countLate(),
+    });
+    return { node, operator, prefix, delayMs, timer: operator.timer };
+  }
+
+  #emitterOf(
+    node: GraphNode,
+    port: string,
+    open: ReadonlyMap<GraphNode, OpenNode>,
+  ): Emit | undefined {
+    const takers = takersOf(this.#stage, node, port).map(({ taker, input }) =>
+      into(must(open.get(taker), 'takers come after'), input),
+    );
+    const exits = this.#stage.exits
+      .filter(({ edge }) => edge.node === node && edge.port === port)
+      .map((exit) => this.#leave(exit));
+    const all = [...takers, ...exits];
+    const [only] = all;
+    if (all.length <= 1) return only;
+    return (key, value, timeMs) => {
+      for (const each of all) each(key, value, timeMs);
+    };
+  }
+
+  #leave({ topic, entry }: Exit): Emit {
+    return (key, value, timeMs) => {
+      const delay = this.#exitDelays.get(topic) ?? 0;
+      const { watermarkMs } = this.time;
+      const w = watermarkMs === -Infinity ? null : watermarkMs - delay;
+      const record = { n: entry, u: this.#self, w, v: value } satisfies Internal;
+      this.#outputs.put(topic, undefined, keyText(key), JSON.stringify(record), timeMs);
+    };
+  }
+}
+
+/** The state prefix of an operator. */
+export function prefixOf({ id }: Pick<GraphNode, 'id'>): string {
+  return id + OWN;
+}
+
+const steps = new WeakMap<object, string>();
+
+/** The operator in which an error was thrown. */
+export function stepOf(error: unknown): string | undefined {
+  return typeof error === 'object' && error !== null ? steps.get(error) : undefined;
+}
+
+function inStep(node: GraphNode, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    remember(node, error);
+    throw error;
+  }
+}
+
+// The innermost catches first.
+function remember({ id }: GraphNode, error: unknown): void {
+  if (typeof error !== 'object' || error === null || error instanceof Miss) return;
+  if (!steps.has(error)) steps.set(error, id);
+}
+
+function into({ node, operator }: OpenNode, input: number): Emit {
+  return (key, value, timeMs) => {
+    try {
+      operator.accept(input, key, value, timeMs);
+    } catch (error) {
+      remember(node, error);
+      throw error;
+    }
+  };
+}
+
+function takersOf(
+  stage: Stage,
+  node: GraphNode,
+  port: string,
+): { taker: GraphNode; input: number }[] {
+  return stage.nodes.flatMap((taker) =>
+    taker.inputs.flatMap((edge, input) => {
+      if (edge.node !== node || edge.port !== port) return [];
+      // Where it was repartitioned before the taker, the taker has it from its own stage's topic.
+      const isEntry = stage.entries.some((entry) => entry.node === taker && entry.input === input);
+      return isEntry ? [] : [{ taker, input }];
+    }),
+  );
+}
+
+/** An operator of the same wiring that only names state; undefined where nothing behind it has any. */
+function probeOf(
+  node: GraphNode,
+  stage: Stage,
+  operator: Operator,
+  probes: ReadonlyMap<GraphNode, Operator>,
+): Operator | undefined {
+  if (operator.probe !== undefined) {
+    const probe = operator.probe.bind(operator);
+    return { accept: probe };
+  }
+  const emitters = new Map<string, Emit>();
+  const ports = new Set(stage.nodes.flatMap(({ inputs }) => inputs.map(({ port }) => port)));
+  for (const port of ports) {
+    const takers = takersOf(stage, node, port).flatMap(({ taker, input }) => {
+      const probe = probes.get(taker);
+      return probe === undefined ? [] : [{ probe, input }];
+    });
+    if (takers.length === 0) continue;
+    emitters.set(port, (key, value, timeMs) => {
+      for (const { probe, input } of takers) probe.accept(input, key, value, timeMs);
+    });
+  }
+  if (emitters.size === 0 || node.isStateful) return undefined;
+  return node.open({
+    emit: (port = '') => emitters.get(port),
+    state: NO_STATE,
+    watermarkMs: () => -Infinity,
+    serve: () => undefined,
+    put: () => undefined,
+    countLate: () => undefined,
+  });
+}
+
+const NO_STATE = {
+  get: () => undefined,
+  set: () => undefined,
+  entries: () => [],
+  want: () => undefined,
+};
+
+type Delays = Readonly<{ of(node: GraphNode): number; out(edge: Edge): number }>;
+
+/** How far each node's input may be behind the stage's watermark. */
+function delaysIn(stage: Stage): Delays {
+  const inputs = new Map<GraphNode, number>();
+  const out = ({ node, port }: Edge): number => (inputs.get(node) ?? 0) + (node.delays[port] ?? 0);
+  for (const node of stage.nodes) {
+    const delays = node.inputs
+      .filter((edge) => takersOf(stage, edge.node, edge.port).some(({ taker }) => taker === node))
+      .map(out);
+    inputs.set(node, Math.max(0, ...delays));
+  }
+  return { of: (node) => inputs.get(node) ?? 0, out };
+}
+
+function decoded(stage: Stage, record: LogRecord, partition: number): Item | undefined {
+  const { timestampMs } = record;
+  const item = {
+    entry: undefined,
+    timeMs: undefined,
+    recordMs: timestampMs,
+    upstream: '',
+    watermarkMs: undefined,
+    isTruncate: false,
+    isTimeOnly: false,
+  };
+  if (stage.format === 'changes') {
+    const change = decodeChange(stage.topic, partition, record);
+    if (change === undefined) return undefined;
+    const { key, op, source } = change;
+    return { ...item, key, value: change, recordMs: source.ts_ms, isTruncate: op === 't' };
+  }
+  const key = record.key === null ? null : textOf(record.key);
+  const value: unknown = record.value === null ? null : JSON.parse(textOf(record.value));
+  if (stage.format === 'json') return { ...item, key, value };
+  const { n, u, w, v } = value as Internal;
+  return {
+    ...item,
+    entry: n,
+    key: key === null ? null : JSON.parse(key),
+    value: v,
+    timeMs: timestampMs,
+    upstream: u,
+    watermarkMs: w ?? -Infinity,
+    isTimeOnly: n === undefined,
+  };
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+}

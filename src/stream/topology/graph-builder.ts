@@ -1,0 +1,39 @@
+import type { GraphNode } from './graph.ts';
+
+/** What a node is made of: all but its id and what most nodes have alike. */
+export type NodeSpec = Pick<GraphNode, 'kind' | 'inputs' | 'open'> &
+  Partial<Omit<GraphNode, 'id' | 'kind' | 'inputs' | 'open'>> & { name?: string | undefined };
+
+const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
+
+/** Collects the nodes of one topology, in an order in which each comes after its inputs. */
+export class GraphBuilder {
+  readonly #nodes = new Map<string, GraphNode>();
+  readonly #counts = new Map<string, number>();
+
+  get nodes(): readonly GraphNode[] {
+    return [...this.#nodes.values()];
+  }
+
+  /** Nodes without a name are numbered by kind, in the order in which they are described. */
+  add({ name, ...spec }: NodeSpec): GraphNode {
+    const count = (this.#counts.get(spec.kind) ?? 0) + 1;
+    this.#counts.set(spec.kind, count);
+    const id = name ?? `${spec.kind}-${count}`;
+    if (!NAME.test(id))
+      throw new TypeError(`name of a ${spec.kind}: expected ${NAME.source}, found ${id}`);
+    if (this.#nodes.has(id)) throw new TypeError(`two operators are named ${id}`);
+    const node: GraphNode = {
+      placement: 'anywhere',
+      rekeys: false,
+      delays: {},
+      isStateful: false,
+      isTimed: false,
+      settings: {},
+      ...spec,
+      id,
+    };
+    this.#nodes.set(id, node);
+    return node;
+  }
+}

@@ -1,0 +1,286 @@
+import { filterOperator, flatMapOperator, mapOperator } from '../operators/map.ts';
+import { branchOperator } from '../operators/branch.ts';
+import { mergeOperator } from '../operators/merge.ts';
+import { selectKeyOperator, selectRowKeyOperator } from '../operators/select-key.ts';
+import { type ServeOptions, serveOperator, serveTableOperator } from '../operators/serve.ts';
+import { type ToOptions, toOperator, toTableOperator } from '../operators/to.ts';
+import type { GraphBuilder } from './graph-builder.ts';
+import type { Edge, GraphNode } from './graph.ts';
+import type { RowChange } from '../operators/operator.ts';
+import { aggregateOperator } from '../operators/aggregate.ts';
+import { windowOperator } from '../operators/window.ts';
+import type { Window, Windowed } from './windows.ts';
+import { changesOperator, tableFilterOperator, tableMapOperator } from '../operators/table-map.ts';
+import { retractingAggregateOperator } from '../operators/retracting-aggregate.ts';
+
+/*
+ * What topologies are described with. Streams, groups and tables lead to each other, so they are in
+ * one file; what each operator does is in a file of its own.
+ */
+
+type Named = Readonly<{ name?: string }>;
+
+/** A function of an element; `timeMs` is its event time. */
+export type OfElement<K, V, R> = (value: V, key: K, timeMs: number) => R;
+
+/** Facts that follow each other, each under a key, at a time. */
+export class Stream<K, V> {
+  readonly graph: GraphBuilder;
+  readonly edge: Edge;
+
+  constructor(graph: GraphBuilder, node: GraphNode, port = '') {
+    this.graph = graph;
+    this.edge = { node, port };
+  }
+
+  filter<W extends V>(test: (value: V, key: K) => value is W): Stream<K, W>;
+  filter(test: OfElement<K, V, boolean>): Stream<K, V>;
+  filter(test: OfElement<K, V, boolean>): Stream<K, V> {
+    return new Stream(this.graph, this.graph.add(filterOperator(this.edge, test as never)));
+  }
+
+  /** The key stays. */
+  map<W>(to: OfElement<K, V, W>): Stream<K, W> {
+    return new Stream(this.graph, this.graph.add(mapOperator(this.edge, to as never)));
+  }
+
+  flatMap<W>(to: OfElement<K, V, Iterable<W>>): Stream<K, W> {
+    return new Stream(this.graph, this.graph.add(flatMapOperator(this.edge, to as never)));
+  }
+
+  /** Whatever needs elements of one key together has them repartitioned first, where it must. */
+  selectKey<L>(of: OfElement<K, V, L>): Stream<L, V> {
+    return new Stream(this.graph, this.graph.add(selectKeyOperator(this.edge, of as never)));
+  }
+
+  merge<W>(other: Stream<K, W>): Stream<K, V | W> {
+    return new Stream(this.graph, this.graph.add(mergeOperator([this.edge, other.edge])));
+  }
+
+  /** Each element goes to the first branch whose predicate holds, else to `rest`. */
+  branch<Name extends string>(
+    predicates: Readonly<Record<Name, OfElement<K, V, boolean>>>,
+  ): Readonly<Record<Name | 'rest', Stream<K, V>>> {
+    const node = this.graph.add(branchOperator(this.edge, predicates as never));
+    const ports = [...Object.keys(predicates), 'rest'] as (Name | 'rest')[];
+    const streams = ports.map((port) => [port, new Stream<K, V>(this.graph, node, port)]);
+    return Object.fromEntries(streams) as Record<Name | 'rest', Stream<K, V>>;
+  }
+
+  groupByKey(): Grouped<K, V> {
+    return new Grouped(this.graph, this.edge);
+  }
+
+  groupBy<L>(of: OfElement<K, V, L>): Grouped<L, V> {
+    return this.selectKey(of).groupByKey();
+  }
+
+  /** Writes each element to a topic, exactly once; keys that are no text become JSON. */
+  to(topic: string, options: ToOptions<K, V> = {}): void {
+    this.graph.add(toOperator(this.edge, topic, options as never));
+  }
+
+  /** Keeps values under keys that readers see: one writer a key, so elements go where their key is. */
+  serve(options: ServeOptions<K, V>): void {
+    this.graph.add(serveOperator(this.edge, options as never));
+  }
+}
+
+/** What an aggregate of type A is made by; `add` gives a new value, and never changes the old. */
+export type Aggregator<K, V, A> = Readonly<{
+  /** Undefined where there is none: then the first element is the aggregate, as it is. */
+  initial: (() => A) | undefined;
+  add: (aggregate: A, value: V, key: K, timeMs: number) => A;
+  /** Of two sessions that turn out to be one. */
+  merge?: (a: A, b: A) => A;
+}>;
+
+/** Elements by key, to be made into one value a key. */
+export class Grouped<K, V> {
+  readonly #graph: GraphBuilder;
+  readonly #edge: Edge;
+
+  constructor(graph: GraphBuilder, edge: Edge) {
+    this.#graph = graph;
+    this.#edge = edge;
+  }
+
+  count(options: Named = {}): Table<K, number> {
+    return this.#table('count', COUNT, options);
+  }
+
+  reduce(add: (a: V, b: V) => V, options: Named = {}): Table<K, V> {
+    return this.#table('reduce', { initial: undefined, add }, options);
+  }
+
+  aggregate<A>(
+    initial: () => A,
+    add: Aggregator<K, V, A>['add'],
+    options: Named = {},
+  ): Table<K, A> {
+    return this.#table('aggregate', { initial, add }, options);
+  }
+
+  windowedBy(window: Window): WindowedGroup<K, V> {
+    return new WindowedGroup(this.#graph, this.#edge, window);
+  }
+
+  #table<A>(kind: string, aggregator: Aggregator<K, V, A>, { name }: Named): Table<K, A> {
+    const node = this.#graph.add(aggregateOperator(kind, this.#edge, aggregator as never, name));
+    return new Table(this.#graph, node);
+  }
+}
+
+/** Elements by key and window. */
+export class WindowedGroup<K, V> {
+  readonly #graph: GraphBuilder;
+  readonly #edge: Edge;
+  readonly #window: Window;
+
+  constructor(graph: GraphBuilder, edge: Edge, window: Window) {
+    this.#graph = graph;
+    this.#edge = edge;
+    this.#window = window;
+  }
+
+  count(options: Named = {}): WindowedTable<K, V, number> {
+    return this.#windowed('count', { ...COUNT, merge: (a, b) => a + b }, options);
+  }
+
+  reduce(add: (a: V, b: V) => V, options: Named = {}): WindowedTable<K, V, V> {
+    return this.#windowed('reduce', { initial: undefined, add, merge: add }, options);
+  }
+
+  /** `merge` is needed for sessions: an element between two of them makes them one. */
+  aggregate<A>(
+    initial: () => A,
+    add: Aggregator<K, V, A>['add'],
+    { merge, ...named }: Named & Pick<Aggregator<K, V, A>, 'merge'> = {},
+  ): WindowedTable<K, V, A> {
+    return this.#windowed('aggregate', { initial, add, ...(merge && { merge }) }, named);
+  }
+
+  #windowed<A>(
+    kind: string,
+    aggregator: Aggregator<K, V, A>,
+    { name }: Named,
+  ): WindowedTable<K, V, A> {
+    const window = this.#window;
+    const node = this.#graph.add(
+      windowOperator(kind, this.#edge, window, aggregator as never, name),
+    );
+    return new WindowedTable(this.#graph, node);
+  }
+}
+
+/** An aggregate a key and window. */
+export class WindowedTable<K, V, A> {
+  readonly #graph: GraphBuilder;
+  readonly #node: GraphNode;
+
+  constructor(graph: GraphBuilder, node: GraphNode) {
+    this.#graph = graph;
+    this.#node = node;
+  }
+
+  /** The aggregate after each element. A session that became part of another says so with `undefined`. */
+  updates(): Stream<Windowed<K>, A> {
+    return new Stream(this.#graph, this.#node, 'updates');
+  }
+
+  /** The aggregate once, when its window closes: the least watermark of its inputs is past its end and grace. */
+  final(): Stream<Windowed<K>, A> {
+    return new Stream(this.#graph, this.#node, 'final');
+  }
+
+  /** Elements that came after their window had closed. */
+  late(): Stream<K, V> {
+    return new Stream(this.#graph, this.#node, 'late');
+  }
+}
+
+const COUNT = { initial: () => 0, add: (count: number) => count + 1 };
+
+/** One row a key, as it is now; a change takes back what the row was. */
+export class Table<K, V> {
+  readonly graph: GraphBuilder;
+  readonly edge: Edge;
+
+  constructor(graph: GraphBuilder, node: GraphNode, port = '') {
+    this.graph = graph;
+    this.edge = { node, port };
+  }
+
+  /** Rows that do not pass are not there; nor is one that no longer does. */
+  filter(test: (row: V, key: K) => boolean): Table<K, V> {
+    return new Table(this.graph, this.graph.add(tableFilterOperator(this.edge, test as never)));
+  }
+
+  map<W>(to: (row: V, key: K) => W): Table<K, W> {
+    return new Table(this.graph, this.graph.add(tableMapOperator(this.edge, to as never)));
+  }
+
+  /** Rows by another key, many of which may share one. */
+  groupBy<L>(of: (row: V, key: K) => L): GroupedTable<L, V> {
+    return new GroupedTable(this.graph, {
+      node: this.graph.add(selectRowKeyOperator(this.edge, of as never)),
+      port: '',
+    });
+  }
+
+  /** Each change, with the row before and after it. */
+  changes(): Stream<K, Pick<RowChange<V>, 'before' | 'after'>> {
+    return new Stream(this.graph, this.graph.add(changesOperator(this.edge)));
+  }
+
+  /** Writes each change to a topic: the row, or a tombstone. */
+  to(topic: string, options: Readonly<{ partitions?: number }> = {}): void {
+    this.graph.add(toTableOperator(this.edge, topic, options));
+  }
+
+  /** Keeps each row under a key that readers see, and removes it with the row. */
+  serve(options: ServeOptions<K, V>): void {
+    this.graph.add(serveTableOperator(this.edge, options as never));
+  }
+}
+
+/** Rows by a key that they share, to be made into one value a key. */
+export class GroupedTable<K, V> {
+  readonly #graph: GraphBuilder;
+  readonly #edge: Edge;
+
+  constructor(graph: GraphBuilder, edge: Edge) {
+    this.#graph = graph;
+    this.#edge = edge;
+  }
+
+  count(options: Named = {}): Table<K, number> {
+    const retract = (count: number): number => count - 1;
+    return this.#aggregate(
+      'count',
+      { initial: () => 0, add: (count: number) => count + 1, retract },
+      options,
+    );
+  }
+
+  /** `retract` takes a row back out of what `add` made: the two undo each other, in any order of rows. */
+  reduce(add: (a: V, b: V) => V, retract: (a: V, b: V) => V, options: Named = {}): Table<K, V> {
+    return this.#aggregate('reduce', { initial: undefined, add, retract }, options);
+  }
+
+  aggregate<A>(
+    initial: () => A,
+    add: (aggregate: A, row: V, key: K) => A,
+    retract: (aggregate: A, row: V, key: K) => A,
+    options: Named = {},
+  ): Table<K, A> {
+    return this.#aggregate('aggregate', { initial, add, retract }, options);
+  }
+
+  #aggregate<A>(kind: string, aggregator: unknown, { name }: Named): Table<K, A> {
+    const node = this.#graph.add(
+      retractingAggregateOperator(kind, this.#edge, aggregator as never, name),
+    );
+    return new Table(this.#graph, node);
+  }
+}

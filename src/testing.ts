@@ -1,0 +1,1 @@
+export { type ReadRecord, TopologyTestDriver } from './stream/driver/topology-test-driver.ts';
