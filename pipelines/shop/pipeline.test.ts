@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { pipeline } from './pipeline.ts';
 import { TOPICS } from './row-tables.ts';
+import * as shop from './tables.ts';
 import { cdcProcessor } from './streams/cdc-processor.ts';
 
 test('the connector captures the tables whose topics the processor reads', async () => {
@@ -14,4 +15,15 @@ test('the connector captures the tables whose topics the processor reads', async
     TOPICS,
   );
   assert.deepEqual(cdcProcessor.topics, TOPICS);
+});
+
+test('the tables that typegen found are those whose topics the processor reads', () => {
+  assert.deepEqual(new Set(Object.values(shop).map(({ topic }) => topic)), new Set(TOPICS));
+});
+
+test('a misspelt column does not compile', () => {
+  const order: Pick<shop.Order, 'status'> = { status: 'pending' };
+  assert.equal(order.status, 'pending');
+  // @ts-expect-error It is called status.
+  assert.equal(order.state, undefined);
 });

@@ -65,22 +65,9 @@ export class RelationRegistry {
     return undefined;
   }
 
-  /** The shape of a table as a copy reads it: what pgoutput sends of it, generated columns left out, under the same key. */
+  /** A table as a copy reads it, under the key of its streamed changes. */
   async ofCopy(table: Table): Promise<Readonly<{ relation: Relation; topic: string }>> {
-    const shape: RelationShape = {
-      oid: table.oid,
-      schema: table.schema,
-      name: table.name,
-      identity: IDENTITY_LETTERS[table.replicaIdentity],
-      columns: table.columns
-        .filter((column) => !column.isGenerated)
-        .map(({ name, typeOid, typeModifier }) => ({
-          name,
-          typeOid,
-          typeModifier,
-          isIdentity: table.identityColumns.includes(name),
-        })),
-    };
+    const shape = copiedShape(table);
     const keyNames = keyNamesOf(shape, table, undefined);
     this.#keep(table.oid, shape, keyNames);
     const relation = new Relation(shape, keyNames, this.#config.placeholder);
@@ -124,6 +111,24 @@ export class RelationRegistry {
     const { key: names } = JSON.parse(Buffer.from(value).toString()) as { key: readonly string[] };
     this.#remembered.set(Number(oid), names);
   }
+}
+
+/** The shape of a table as a copy reads it: what pgoutput sends of it, generated columns left out. */
+export function copiedShape(table: Table): RelationShape {
+  return {
+    oid: table.oid,
+    schema: table.schema,
+    name: table.name,
+    identity: IDENTITY_LETTERS[table.replicaIdentity],
+    columns: table.columns
+      .filter((column) => !column.isGenerated)
+      .map(({ name, typeOid, typeModifier }) => ({
+        name,
+        typeOid,
+        typeModifier,
+        isIdentity: table.identityColumns.includes(name),
+      })),
+  };
 }
 
 const IDENTITY_LETTERS = { default: 'd', nothing: 'n', full: 'f', index: 'i' } as const;

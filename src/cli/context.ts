@@ -41,16 +41,25 @@ export function placeOf(context: Context, command: Command): OperationPlace {
   };
 }
 
-/** The folder given; else the checkout's shop where there is one, else the current folder. */
-export function pipelineDirOf(context: Context, command: Command): string {
+const PIPELINE_FILES: readonly string[] = ['pipeline.ts', 'pipeline.js'];
+
+/**
+ * The folder given; else the current folder when it holds a pipeline, else the shop that comes with
+ * Millrace. What makes a folder one of a pipeline is any of `files`.
+ */
+export function pipelineDirOf(
+  context: Context,
+  command: Command,
+  files: readonly string[] = PIPELINE_FILES,
+): string {
   const { pipeline } = command.optsWithGlobals<PlaceOptions>();
   const shop = join(dirname(fileURLToPath(import.meta.url)), '../../pipelines/shop');
   const candidates =
-    pipeline === undefined ? [shop, context.cwd] : [resolve(context.cwd, pipeline)];
-  const found = candidates.find((folder) => existsSync(join(folder, 'pipeline.ts')));
+    pipeline === undefined ? [context.cwd, shop] : [resolve(context.cwd, pipeline)];
+  const found = candidates.find((folder) => files.some((file) => existsSync(join(folder, file))));
   if (found === undefined) {
     throw new MillraceError('pipeline_invalid', {
-      expected: 'pipeline.ts',
+      expected: files[0],
       found: `no such file in ${candidates.join(' or ')}`,
     });
   }

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
+import { VERSION } from '../app/version.ts';
 import { captureCommand } from './commands/capture.ts';
 import { completionCommand } from './commands/completion.ts';
 import { connectorCommand } from './commands/connector.ts';
@@ -16,6 +16,7 @@ import { runCommand } from './commands/run.ts';
 import { statusCommand } from './commands/status.ts';
 import { storeCommand } from './commands/store.ts';
 import { topicsCommand } from './commands/topics.ts';
+import { typegenCommand } from './commands/typegen.ts';
 import { upCommand } from './commands/up.ts';
 import type { Context } from './context.ts';
 import { withExamples } from './examples.ts';
@@ -24,14 +25,14 @@ import { withExamples } from './examples.ts';
 export function createProgram(context: Context): Command {
   const program = new Command('millrace')
     .description('Change data capture and stream processing for PostgreSQL.')
-    .version(ownVersion(), '--version', 'print the version')
+    .version(VERSION, '--version', 'print the version')
     .option(
       '--data-dir <folder>',
       'where all data lies (default: MILLRACE_DATA_DIR, else .millrace)',
     )
     .option(
       '--pipeline <folder>',
-      'the folder that holds pipeline.ts (default: pipelines/shop of the checkout, else this folder)',
+      'the folder that holds pipeline.ts (default: this folder if it does, else the demonstration shop)',
     )
     .showSuggestionAfterError();
   withExamples(program, 'millrace up', 'millrace status', 'millrace up --help');
@@ -49,6 +50,7 @@ export function createProgram(context: Context): Command {
     generateCommand(context),
     reconcileCommand(context),
     dlqCommand(context),
+    typegenCommand(context),
     psqlCommand(context),
     logsCommand(context),
     resetCommand(context),
@@ -70,10 +72,4 @@ export function createProgram(context: Context): Command {
 
 function descendants(command: Command): Command[] {
   return command.commands.flatMap((child) => [child, ...descendants(child)]);
-}
-
-/** The package's, which stands at the same place beside src/ and dist/. */
-function ownVersion(): string {
-  const file = new URL('../../package.json', import.meta.url);
-  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version;
 }

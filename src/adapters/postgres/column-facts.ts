@@ -1,0 +1,35 @@
+import type { TextQuery } from './client.ts';
+
+/** What the catalogue says of a column's values. */
+export type ColumnFacts = Readonly<{
+  table: number;
+  column: string;
+  isNotNull: boolean;
+  /** Of an enum, or of a domain over one, in its order. */
+  labels: readonly string[] | undefined;
+}>;
+
+/** Of all columns of the tables with these OIDs. */
+export async function readColumnFacts(
+  query: TextQuery,
+  tables: readonly number[],
+): Promise<readonly ColumnFacts[]> {
+  const rows = await query(COLUMNS, [tables]);
+  return rows.map(({ attrelid, attname, attnotnull, labels }) => ({
+    table: Number(attrelid),
+    column: attname ?? '',
+    isNotNull: attnotnull === 't',
+    // The query below builds the JSON in the shape of the type.
+    labels: labels ? (JSON.parse(labels) as readonly string[]) : undefined,
+  }));
+}
+
+const COLUMNS = `
+  SELECT a.attrelid, a.attname, a.attnotnull,
+    (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)
+      FROM pg_enum e
+      WHERE e.enumtypid IN (t.oid, t.typbasetype)) AS labels
+  FROM pg_attribute a
+  JOIN pg_type t ON t.oid = a.atttypid
+  WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped
+  ORDER BY a.attrelid, a.attnum`;
