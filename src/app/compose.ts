@@ -69,7 +69,7 @@ export function topicsOf(pipeline: Pipeline): TopicDeclaration[] {
 }
 
 /** What runs: topologies cut into stages for the partitions that their topics have. */
-function compiledOf(pipeline: Pipeline): readonly (Processor | Compiled)[] {
+export function compiledOf(pipeline: Pipeline): readonly (Processor | Compiled)[] {
   const written = new Map<string, number>();
   const partitions = partitionsOf(pipeline);
   return pipeline.processors.map((processor) => {

@@ -16,6 +16,7 @@ import { runCommand } from './commands/run.ts';
 import { statusCommand } from './commands/status.ts';
 import { storeCommand } from './commands/store.ts';
 import { topicsCommand } from './commands/topics.ts';
+import { topologyCommand } from './commands/topology.ts';
 import { typegenCommand } from './commands/typegen.ts';
 import { upCommand } from './commands/up.ts';
 import type { Context } from './context.ts';
@@ -50,6 +51,7 @@ export function createProgram(context: Context): Command {
     generateCommand(context),
     reconcileCommand(context),
     dlqCommand(context),
+    topologyCommand(context),
     typegenCommand(context),
     psqlCommand(context),
     logsCommand(context),
