@@ -25,6 +25,11 @@ export class TimeIndex {
     this.#times.splice(this.#placeOf(dueMs), 1);
   }
 
+  /** However often it is listed up to this time. */
+  removeUpTo(watermarkMs: number, key: string): void {
+    for (const time of this.#times.filter((each) => each <= watermarkMs)) this.remove(time, key);
+  }
+
   due(watermarkMs: number, limit: number): string[] {
     const found: string[] = [];
     for (const time of this.#times) {

@@ -55,6 +55,8 @@ type OpenNode = Readonly<{
   prefix: string;
   delayMs: number;
   timer: OperatorTimer | undefined;
+  /** How far time has come for it: not before all that was due earlier in the stage has been done. */
+  clock: { nowMs: number };
 }>;
 
 /**
@@ -76,6 +78,8 @@ export class StageRun {
   readonly #probes: readonly (Emit | undefined)[];
   /** The greatest delay of what leaves for a topic. */
   readonly #exitDelays: ReadonlyMap<string, number>;
+  /** The watermark for which all that was due has been done: what other stages may be told. */
+  #settledMs = -Infinity;
 
   constructor(options: {
     compiled: Compiled;
@@ -166,10 +170,13 @@ export class StageRun {
 
   /** State keys of what time has made due, first come first, of the first operator that has any. */
   due(limit: number): readonly string[] {
-    for (const { timer, delayMs, prefix } of this.#timed) {
-      const due = timer?.due(this.time.watermarkMs - delayMs, limit) ?? [];
+    const { watermarkMs } = this.time;
+    for (const { timer, delayMs, prefix, clock } of this.#timed) {
+      clock.nowMs = watermarkMs - delayMs;
+      const due = timer?.due(clock.nowMs, limit) ?? [];
       if (due.length > 0) return due.map((key) => prefix + key);
     }
+    this.#settledMs = watermarkMs;
     return [];
   }
 
@@ -195,7 +202,7 @@ export class StageRun {
 
   /** Tells the stages after this one how far time has come, where nothing else has told them. */
   tellTime(): void {
-    const { watermarkMs } = this.time;
+    const watermarkMs = this.#settledMs;
     if (watermarkMs === -Infinity) return;
     for (const [topic, delay] of this.#exitDelays) {
       for (let partition = 0; partition < this.#partitionsOf(topic); partition += 1) {
@@ -211,7 +218,11 @@ export class StageRun {
 
   /** Forgets what waits for time; `restore` follows, an entry each. */
   reset(): void {
-    for (const { timer } of this.#timed) timer?.reset();
+    this.#settledMs = -Infinity;
+    for (const { timer, clock } of this.#timed) {
+      timer?.reset();
+      clock.nowMs = -Infinity;
+    }
   }
 
   /** An entry of the task's state, after a start. */
@@ -248,7 +259,7 @@ export class StageRun {
   #open(node: GraphNode, open: ReadonlyMap<GraphNode, OpenNode>, delays: Delays): OpenNode {
     const prefix = prefixOf(node);
     const state = this.#state;
-    const time = this.time;
+    const clock = { nowMs: -Infinity };
     const outputs = this.#outputs;
     const delayMs = delays.of(node);
     const operator = node.open({
@@ -262,12 +273,12 @@ export class StageRun {
             .entries(prefix + start)
             .map(([key, value]) => [key.slice(prefix.length), value] as const),
       },
-      watermarkMs: () => time.watermarkMs - delayMs,
+      watermarkMs: () => clock.nowMs,
       serve: (write) => outputs.serve(write),
       put: (topic, key, value, timeMs) => outputs.put(topic, undefined, key, value, timeMs),
       countLate: () => outputs.countLate(),
     });
-    return { node, operator, prefix, delayMs, timer: operator.timer };
+    return { node, operator, prefix, delayMs, timer: operator.timer, clock };
   }
 
   #emitterOf(
@@ -292,8 +303,7 @@ export class StageRun {
   #leave({ topic, entry }: Exit): Emit {
     return (key, value, timeMs) => {
       const delay = this.#exitDelays.get(topic) ?? 0;
-      const { watermarkMs } = this.time;
-      const w = watermarkMs === -Infinity ? null : watermarkMs - delay;
+      const w = this.#settledMs === -Infinity ? null : this.#settledMs - delay;
       const record = { n: entry, u: this.#self, w, v: value } satisfies Internal;
       this.#outputs.put(topic, undefined, keyText(key), JSON.stringify(record), timeMs);
     };

@@ -1,5 +1,8 @@
 import { filterOperator, flatMapOperator, mapOperator } from '../operators/map.ts';
 import { branchOperator } from '../operators/branch.ts';
+import { type JoinType, streamJoinOperator } from '../operators/stream-join.ts';
+import { type StreamTableTiming, streamTableJoinOperator } from '../operators/stream-table-join.ts';
+import { tableJoinOperator } from '../operators/table-join.ts';
 import { mergeOperator } from '../operators/merge.ts';
 import { selectKeyOperator, selectRowKeyOperator } from '../operators/select-key.ts';
 import { type ServeOptions, serveOperator, serveTableOperator } from '../operators/serve.ts';
@@ -22,6 +25,14 @@ type Named = Readonly<{ name?: string }>;
 
 /** A function of an element; `timeMs` is its event time. */
 export type OfElement<K, V, R> = (value: V, key: K, timeMs: number) => R;
+
+/** How close in time elements meet; `graceMs`: so long after that, late ones still do. */
+export type StreamJoinOptions = Named &
+  Readonly<{ graceMs?: number }> &
+  (Readonly<{ withinMs: number }> | Readonly<{ beforeMs: number; afterMs: number }>);
+
+export type StreamTableJoinOptions = Named &
+  Readonly<{ timing?: StreamTableTiming; graceMs?: number }>;
 
 /** Facts that follow each other, each under a key, at a time. */
 export class Stream<K, V> {
@@ -73,6 +84,67 @@ export class Stream<K, V> {
 
   groupBy<L>(of: OfElement<K, V, L>): Grouped<L, V> {
     return this.selectKey(of).groupByKey();
+  }
+
+  /**
+   * Elements of the same key whose times are close: the other's is at most `beforeMs` before and
+   * `afterMs` after this one's, or `withinMs` either way. `left`, `outer`: one that met none comes out
+   * alone, once no other can come any more.
+   */
+  join<W, R>(
+    other: Stream<K, W>,
+    joiner: (left: V, right: W, key: K) => R,
+    options: StreamJoinOptions & Readonly<{ type?: 'inner' }>,
+  ): Stream<K, R>;
+  join<W, R>(
+    other: Stream<K, W>,
+    joiner: (left: V, right: W | undefined, key: K) => R,
+    options: StreamJoinOptions & Readonly<{ type: 'left' }>,
+  ): Stream<K, R>;
+  join<W, R>(
+    other: Stream<K, W>,
+    joiner: (left: V | undefined, right: W | undefined, key: K) => R,
+    options: StreamJoinOptions & Readonly<{ type: 'outer' }>,
+  ): Stream<K, R>;
+  join(
+    other: Stream<K, unknown>,
+    joiner: (left: never, right: never, key: K) => unknown,
+    { type = 'inner', graceMs = 0, name, ...span }: StreamJoinOptions & { type?: JoinType },
+  ): Stream<K, unknown> {
+    const window = { ...spanOf(span), graceMs };
+    const inputs = [this.edge, other.edge] as const;
+    const node = this.graph.add(streamJoinOperator(inputs, window, type, joiner as never, name));
+    return new Stream(this.graph, node);
+  }
+
+  /**
+   * Each element with the table's row of its key: the row as it was at the element's time, for which
+   * the element waits until time has passed it; or, with `timing: 'arrival'`, as it is known now.
+   */
+  joinTable<W, R>(
+    table: Table<K, W>,
+    joiner: (value: V, row: W, key: K) => R,
+    options?: StreamTableJoinOptions & Readonly<{ type?: 'inner' }>,
+  ): Stream<K, R>;
+  joinTable<W, R>(
+    table: Table<K, W>,
+    joiner: (value: V, row: W | undefined, key: K) => R,
+    options: StreamTableJoinOptions & Readonly<{ type: 'left' }>,
+  ): Stream<K, R>;
+  joinTable(
+    table: Table<K, unknown>,
+    joiner: (value: never, row: never, key: K) => unknown,
+    {
+      type = 'inner',
+      timing = 'event',
+      graceMs = 0,
+      name,
+    }: StreamTableJoinOptions & { type?: 'inner' | 'left' } = {},
+  ): Stream<K, unknown> {
+    const inputs = [this.edge, table.edge] as const;
+    const options = { isLeft: type === 'left', timing, graceMs };
+    const spec = streamTableJoinOperator(inputs, options, joiner as never, name);
+    return new Stream(this.graph, this.graph.add(spec));
   }
 
   /** Writes each element to a topic, exactly once; keys that are no text become JSON. */
@@ -228,6 +300,32 @@ export class Table<K, V> {
     });
   }
 
+  /** Rows of both tables under the same key. `left`, `outer`: also where the other has none. */
+  join<W, R>(
+    other: Table<K, W>,
+    joiner: (left: V, right: W, key: K) => R,
+    options?: Named & Readonly<{ type?: 'inner' }>,
+  ): Table<K, R>;
+  join<W, R>(
+    other: Table<K, W>,
+    joiner: (left: V, right: W | undefined, key: K) => R,
+    options: Named & Readonly<{ type: 'left' }>,
+  ): Table<K, R>;
+  join<W, R>(
+    other: Table<K, W>,
+    joiner: (left: V | undefined, right: W | undefined, key: K) => R,
+    options: Named & Readonly<{ type: 'outer' }>,
+  ): Table<K, R>;
+  join(
+    other: Table<K, unknown>,
+    joiner: (left: never, right: never, key: K) => unknown,
+    { type = 'inner', name }: Named & { type?: JoinType } = {},
+  ): Table<K, unknown> {
+    const inputs = [this.edge, other.edge] as const;
+    const node = this.graph.add(tableJoinOperator(inputs, type, joiner as never, name));
+    return new Table(this.graph, node);
+  }
+
   /** Each change, with the row before and after it. */
   changes(): Stream<K, Pick<RowChange<V>, 'before' | 'after'>> {
     return new Stream(this.graph, this.graph.add(changesOperator(this.edge)));
@@ -283,4 +381,11 @@ export class GroupedTable<K, V> {
     );
     return new Table(this.#graph, node);
   }
+}
+
+function spanOf(
+  span: Readonly<{ withinMs: number }> | Readonly<{ beforeMs: number; afterMs: number }>,
+): Readonly<{ beforeMs: number; afterMs: number }> {
+  if ('withinMs' in span) return { beforeMs: span.withinMs, afterMs: span.withinMs };
+  return span;
 }
