@@ -1,5 +1,5 @@
-/** Where a record failed: made into a change, asked for its state keys, or processed. */
-export type FailureStage = 'decode' | 'reads' | 'process';
+/** Where a record failed: made into a change, asked for its state keys, processed, or taken by a sink. */
+export type FailureStage = 'decode' | 'reads' | 'process' | 'sink';
 
 /** Why a record was not taken into account. */
 export type Failure = Readonly<{

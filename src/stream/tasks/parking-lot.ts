@@ -58,6 +58,11 @@ export class ParkingLot {
     this.#keys = keys;
   }
 
+  /** Whether a record's turn has not come, as one of its order is parked. */
+  waits(record: LogRecord): boolean {
+    return this.#keys.waits(record) !== undefined;
+  }
+
   /** Parks a record whose turn has not come; false where nothing of its order is parked. */
   parkBehind(record: LogRecord): boolean {
     const wait = this.#keys.waits(record);

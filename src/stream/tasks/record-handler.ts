@@ -17,11 +17,20 @@ export type Prepared<Item = unknown> = Readonly<{
 
 /** Shows one task's records to whoever processes them: all that is done for one is kept, or nothing. */
 export interface RecordHandler {
-  /** Begins anew with what the store has. Throws `topology_changed` where that is another's. */
-  load(): Promise<void>;
+  /**
+   * Begins anew with what the store has; it is used until `signal` aborts, or this is called again.
+   * Throws `topology_changed` where that is another's.
+   */
+  load(signal: AbortSignal): Promise<void>;
 
-  /** Decodes the records, and fetches the state that they will ask for, all at once. */
-  prepare(records: readonly LogRecord[]): Promise<readonly Prepared[]>;
+  /**
+   * Decodes the records, and fetches the state that they will ask for, all at once. Those that
+   * `waits` is true of are not attempted, as an earlier one of their order is parked.
+   */
+  prepare(
+    records: readonly LogRecord[],
+    waits: (record: LogRecord) => boolean,
+  ): Promise<readonly Prepared[]>;
 
   /** A promise only where there is something to wait for. Throws what is not the record's failure. */
   attempt(prepared: Prepared): Failure | undefined | Promise<Failure | undefined>;

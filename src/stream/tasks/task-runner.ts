@@ -9,6 +9,7 @@ import { followCommands, type ProcessorCommand } from './command-follower.ts';
 import { Holds } from './holds.ts';
 import { Partitioner } from './partitioner.ts';
 import type { Processor } from '../processor.ts';
+import { type SinkProcessor, sinkSubject } from '../sinks/sink-handler.ts';
 import { topologySubject } from '../stage/topology-subject.ts';
 import type { Compiled } from '../topology/compile.ts';
 import type { TaskSubject } from './record-handler.ts';
@@ -30,7 +31,7 @@ const SAME_LOSS_MS = 60_000;
 const PASS_INTERVAL_MS = 1000;
 
 export type TaskRunnerOptions = Readonly<{
-  processor: Processor | Compiled;
+  processor: Processor | Compiled | SinkProcessor;
   log: EventLog;
   store: Store;
   clock: Clock;
@@ -77,8 +78,9 @@ export class TaskRunner {
   constructor(options: TaskRunnerOptions) {
     this.#options = options;
     const { processor } = options;
-    this.#subject =
-      'stages' in processor ? topologySubject(processor) : processorSubject(processor);
+    if ('stages' in processor) this.#subject = topologySubject(processor);
+    else if ('sink' in processor) this.#subject = sinkSubject(processor, options.log);
+    else this.#subject = processorSubject(processor);
   }
 
   /**

@@ -200,6 +200,7 @@ export class Task {
         await this.#rewind(signal);
         await this.#work(signal);
       } catch (error) {
+        if (signal.aborted && error === signal.reason) return;
         if (!(error instanceof MillraceError) || error.code !== 'commit_conflict') throw error;
         const offset = this.#stored[this.partitionId];
         const isFruitless = this.#conflicts.count > 0 && this.#conflicts.offset === offset;
@@ -216,7 +217,7 @@ export class Task {
     this.#isResting = false;
     this.#stored = await this.#options.store.offsets(this.name);
     await this.#parking.load();
-    await this.#handler.load();
+    await this.#handler.load(signal);
     this.#next = this.#stored[this.partitionId] ?? (await this.#beginning(signal));
     this.#passedMs = undefined;
     this.#ticked = this.#stored[TICKS] ?? 0;
@@ -330,7 +331,8 @@ export class Task {
 
   async #process(records: readonly LogRecord[], signal: AbortSignal): Promise<void> {
     await this.#forwarder.room(signal);
-    for (const prepared of await this.#handler.prepare(records)) {
+    const waits = (record: LogRecord): boolean => this.#parking.waits(record);
+    for (const prepared of await this.#handler.prepare(records, waits)) {
       const { record, does } = prepared;
       const tick = this.#ticks?.takeBefore(record.offset);
       if (tick !== undefined) await this.#obeyTicks(tick, record.offset);
@@ -389,7 +391,7 @@ export class Task {
       for (const offset of dropped) this.#parking.remove(group, offset);
       await this.#forwarder.room(signal);
       const records = await this.#parking.records(group, slice.slice(dropped.length));
-      for (const prepared of await this.#handler.prepare(records)) {
+      for (const prepared of await this.#handler.prepare(records, () => false)) {
         isBlocked = !(await this.#retry(group, prepared)) && group !== KEYLESS;
         if (isBlocked) break;
       }

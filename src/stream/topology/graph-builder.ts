@@ -8,8 +8,14 @@ const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/;
 
 /** Collects the nodes of one topology, in an order in which each comes after its inputs. */
 export class GraphBuilder {
+  /** The name of what is described. */
+  readonly topology: string;
   readonly #nodes = new Map<string, GraphNode>();
   readonly #counts = new Map<string, number>();
+
+  constructor(topology: string) {
+    this.topology = topology;
+  }
 
   get nodes(): readonly GraphNode[] {
     return [...this.#nodes.values()];

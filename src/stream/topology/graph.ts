@@ -1,3 +1,4 @@
+import type { SinkDeclaration } from '../sinks/declarations.ts';
 import type { Operator, OperatorContext } from '../operators/operator.ts';
 
 /** An output of a node: most have one, `''`. */
@@ -36,6 +37,8 @@ export type GraphNode = Readonly<{
   source?: Source;
   /** Topic that it writes to, to be declared. */
   writes?: Readonly<{ topic: string; partitions: number | undefined }>;
+  /** Where what it writes goes on to, by a task of its own. */
+  sink?: SinkDeclaration;
   /** Prefix of the served keys that it writes. */
   serves?: Readonly<{ prefix: string; isCommutative: boolean }>;
   open(context: OperatorContext): Operator;

@@ -7,6 +7,8 @@ import { mergeOperator } from '../operators/merge.ts';
 import { selectKeyOperator, selectRowKeyOperator } from '../operators/select-key.ts';
 import { type ServeOptions, serveOperator, serveTableOperator } from '../operators/serve.ts';
 import { type ToOptions, toOperator, toTableOperator } from '../operators/to.ts';
+import type { SinkDeclaration } from '../sinks/declarations.ts';
+import { type SinkOptions, sinkOperator, sinkTableOperator } from '../sinks/sink-operator.ts';
 import type { GraphBuilder } from './graph-builder.ts';
 import type { Edge, GraphNode } from './graph.ts';
 import type { RowChange } from '../operators/operator.ts';
@@ -150,6 +152,11 @@ export class Stream<K, V> {
   /** Writes each element to a topic, exactly once; keys that are no text become JSON. */
   to(topic: string, options: ToOptions<K, V> = {}): void {
     this.graph.add(toOperator(this.edge, topic, options as never));
+  }
+
+  /** Writes each element out of the platform, by a task of its own: what is slow there slows nothing here. */
+  sink(sink: SinkDeclaration, options: SinkOptions): void {
+    this.graph.add(sinkOperator(this.edge, this.graph.topology, sink, options));
   }
 
   /** Keeps values under keys that readers see: one writer a key, so elements go where their key is. */
@@ -334,6 +341,11 @@ export class Table<K, V> {
   /** Writes each change to a topic: the row, or a tombstone. */
   to(topic: string, options: Readonly<{ partitions?: number }> = {}): void {
     this.graph.add(toTableOperator(this.edge, topic, options));
+  }
+
+  /** Writes each row out of the platform, and removes it there with the row. */
+  sink(sink: SinkDeclaration, options: SinkOptions): void {
+    this.graph.add(sinkTableOperator(this.edge, this.graph.topology, sink, options));
   }
 
   /** Keeps each row under a key that readers see, and removes it with the row. */

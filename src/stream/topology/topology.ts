@@ -46,7 +46,7 @@ export function topology(
   options: Readonly<{ version?: string }>,
   build: (sources: Sources) => void,
 ): Topology {
-  const graph = new GraphBuilder();
+  const graph = new GraphBuilder(name);
   const facts = <K, R>(
     { topic }: TableRef<K, R>,
     { copied = false, timeMs }: { copied?: boolean; timeMs?: (row: R) => number } = {},
