@@ -1,7 +1,7 @@
 export type { Change, ChangeEvent, Operation, Row } from './domain/envelope.ts';
 export { defineTable, type TableRef } from './domain/table.ts';
-export type { OutgoingRecord, ServedWrite } from './ports/store.ts';
-export type { Processor, TaskContext, TaskState } from './stream/processor.ts';
+export type { ServedWrite } from './ports/store.ts';
+export type { OutgoingRecord, Processor, TaskContext, TaskState } from './stream/processor.ts';
 export type { Fact } from './stream/operators/source.ts';
 export type { ServedEntry, ServeOptions } from './stream/operators/serve.ts';
 export type { ToOptions } from './stream/operators/to.ts';

@@ -36,11 +36,22 @@ export type RecordBlock = Readonly<{
   bytes: Uint8Array;
 }>;
 
+/** How many header sets a block holds at most. */
+export const MAX_HEADER_SETS = 65_535;
+
+/** What a writer held when it was asked. */
+export type WriterMark = Readonly<{
+  cursor: number;
+  count: number;
+  headerCursor: number;
+  headerSetCount: number;
+}>;
+
 /**
  * Encodes records of one partition.
  *
  * For hot callers: `reserve(n)`, write the key at `cursor`, call `endKey`, write the value at the
- * new `cursor`, call `endValue`. For others: `add`.
+ * new `cursor`, call `endValue`; or `put`. For others: `add`.
  */
 export class BlockWriter {
   bytes: Buffer;
@@ -48,7 +59,10 @@ export class BlockWriter {
   cursor = 0;
   count = 0;
   #recordStart = 0;
-  #headerSets: Buffer[] = [];
+  /** Header sets back to back. */
+  #headers = NO_BYTES;
+  #headerCursor = 0;
+  #headerSetCount = 0;
   readonly #headerSetIndex = new Map<string, number>();
 
   /** Starts in a buffer of this many bytes, or in one that is no longer used by another block. */
@@ -58,7 +72,7 @@ export class BlockWriter {
 
   /** Bytes the block would have now. */
   get size(): number {
-    return this.cursor;
+    return this.cursor + this.#headerCursor;
   }
 
   /** Makes room for `more` bytes at the cursor; `bytes` may be another buffer afterwards. */
@@ -70,19 +84,48 @@ export class BlockWriter {
     this.bytes = grown;
   }
 
-  /** The index of headers that many records share; good until `take`. At most 65,536 a block. */
+  /** The index of headers that many records share; good until `take`. */
   headerSet(headers: readonly Header[]): number {
     const encoded = encodeHeaders(headers);
     const identity = encoded.toString('latin1');
     const known = this.#headerSetIndex.get(identity);
     if (known !== undefined) return known;
-    const index = this.#headerSets.push(encoded) - 1;
+    const index = this.addHeaderSet(encoded);
     this.#headerSetIndex.set(identity, index);
     return index;
   }
 
+  /** The index of headers that no other record has, given as `encodeHeaders` encodes them. */
+  addHeaderSet(encoded: Buffer, length = encoded.length): number {
+    this.#reserveHeaders(length);
+    encoded.copy(this.#headers, this.#headerCursor, 0, length);
+    this.#headerCursor += length;
+    this.#headerSetCount += 1;
+    return this.#headerSetCount - 1;
+  }
+
   get headerSetCount(): number {
-    return this.#headerSets.length;
+    return this.#headerSetCount;
+  }
+
+  mark(): WriterMark {
+    return {
+      cursor: this.cursor,
+      count: this.count,
+      headerCursor: this.#headerCursor,
+      headerSetCount: this.#headerSetCount,
+    };
+  }
+
+  /** Takes back what was written since the mark was made. */
+  restore({ cursor, count, headerCursor, headerSetCount }: WriterMark): void {
+    this.cursor = cursor;
+    this.count = count;
+    this.#headerCursor = headerCursor;
+    this.#headerSetCount = headerSetCount;
+    for (const [identity, index] of this.#headerSetIndex) {
+      if (index >= headerSetCount) this.#headerSetIndex.delete(identity);
+    }
   }
 
   /** Starts a record; the caller has reserved room for it. */
@@ -112,42 +155,94 @@ export class BlockWriter {
   }
 
   add(record: Omit<LogRecord, 'offset'>, headerSet = this.headerSet(record.headers)): void {
-    this.reserve(PREFIX + (record.key?.length ?? 0) + (record.value?.length ?? 0));
-    this.beginRecord(headerSet, record.timestampMs);
-    if (record.key !== null) {
-      this.bytes.set(record.key, this.cursor);
-      this.cursor += record.key.length;
-      this.endKey();
+    this.put(record.key, record.value, record.timestampMs, headerSet);
+  }
+
+  /** Adds a record whose key and value are bytes, or text. */
+  put(
+    key: Uint8Array | string | null,
+    value: Uint8Array | string | null,
+    timestampMs: number,
+    headerSet: number,
+  ): void {
+    this.reserve(PREFIX + mostBytesOf(key) + mostBytesOf(value));
+    const start = this.cursor;
+    const keyStart = start + PREFIX;
+    const valueStart = key === null ? keyStart : keyStart + this.#write(key, keyStart);
+    const end = value === null ? valueStart : valueStart + this.#write(value, valueStart);
+    const { bytes } = this;
+    bytes.writeInt32LE(key === null ? -1 : valueStart - keyStart, start);
+    bytes.writeInt32LE(value === null ? -1 : end - valueStart, start + 4);
+    bytes.writeUInt16LE(headerSet, start + 8);
+    bytes.writeDoubleLE(timestampMs, start + 10);
+    this.cursor = end;
+    this.count += 1;
+  }
+
+  /** Adds all records of a block; the caller sees to it that the header sets of both are not too many. */
+  addBlock(block: Uint8Array): void {
+    const from = Buffer.from(block.buffer, block.byteOffset, block.length);
+    const trailer = from.length - TRAILER;
+    const recordsLength = from.readUInt32LE(trailer);
+    this.reserve(recordsLength);
+    from.copy(this.bytes, this.cursor, 0, recordsLength);
+    const end = this.cursor + recordsLength;
+    const before = this.#headerSetCount;
+    for (let at = this.cursor; before > 0 && at < end;) {
+      this.bytes.writeUInt16LE(this.bytes.readUInt16LE(at + 8) + before, at + 8);
+      const keyLength = Math.max(0, this.bytes.readInt32LE(at));
+      at += PREFIX + keyLength + Math.max(0, this.bytes.readInt32LE(at + 4));
     }
-    if (record.value !== null) {
-      this.bytes.set(record.value, this.cursor);
-      this.cursor += record.value.length;
-      this.endValue();
-    }
-    this.endRecord();
+    this.cursor = end;
+    this.count += from.readUInt32LE(trailer + 4);
+    this.#reserveHeaders(trailer - recordsLength);
+    from.copy(this.#headers, this.#headerCursor, recordsLength, trailer);
+    this.#headerCursor += trailer - recordsLength;
+    this.#headerSetCount = before + from.readUInt16LE(trailer + 8);
   }
 
   /** The finished block, which owns its bytes; the writer is empty afterwards, in `next` as its buffer. */
   take(topic: string, partition: number, next: number | Buffer = 16_384): RecordBlock {
     const count = this.count;
     const recordsLength = this.cursor;
-    const headerBytes = this.#headerSets.reduce((sum, set) => sum + set.length, 0);
-    this.reserve(headerBytes + TRAILER);
-    for (const set of this.#headerSets) {
-      set.copy(this.bytes, this.cursor);
-      this.cursor += set.length;
-    }
+    this.reserve(this.#headerCursor + TRAILER);
+    this.#headers.copy(this.bytes, this.cursor, 0, this.#headerCursor);
+    this.cursor += this.#headerCursor;
     this.bytes.writeUInt32LE(recordsLength, this.cursor);
     this.bytes.writeUInt32LE(count, this.cursor + 4);
-    this.bytes.writeUInt16LE(this.#headerSets.length, this.cursor + 8);
+    this.bytes.writeUInt16LE(this.#headerSetCount, this.cursor + 8);
     const bytes = this.bytes.subarray(0, this.cursor + TRAILER);
     this.bytes = typeof next === 'number' ? Buffer.allocUnsafeSlow(next) : next;
     this.cursor = 0;
     this.count = 0;
-    this.#headerSets = [];
+    this.#headerCursor = 0;
+    this.#headerSetCount = 0;
     this.#headerSetIndex.clear();
     return { topic, partition, count, bytes };
   }
+
+  /** Returns the bytes that it has. */
+  #write(part: Uint8Array | string, at: number): number {
+    if (typeof part === 'string') return this.bytes.write(part, at, 'utf8');
+    this.bytes.set(part, at);
+    return part.length;
+  }
+
+  #reserveHeaders(more: number): void {
+    const needed = this.#headerCursor + more;
+    if (needed <= this.#headers.length) return;
+    const grown = Buffer.allocUnsafeSlow(Math.max(needed, this.#headers.length * 2, 256));
+    this.#headers.copy(grown, 0, 0, this.#headerCursor);
+    this.#headers = grown;
+  }
+}
+
+const NO_BYTES = Buffer.alloc(0);
+
+/** A UTF-16 unit takes at most three bytes of UTF-8. */
+function mostBytesOf(part: Uint8Array | string | null): number {
+  if (part === null) return 0;
+  return typeof part === 'string' ? part.length * 3 : part.length;
 }
 
 /** Blocks of records given one by one, in their order, a block a partition. */
@@ -237,6 +332,13 @@ export function headerSetsOf(bytes: Uint8Array): readonly (readonly Header[])[] 
   return decodeHeaderSets(buffer, buffer.readUInt32LE(trailer), buffer.readUInt16LE(trailer + 8));
 }
 
+/** How many header sets the records of an encoded block name. */
+export function headerSetCountOf(bytes: Uint8Array): number {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).readUInt16LE(
+    bytes.length - TRAILER + 8,
+  );
+}
+
 /** How many records an encoded block holds. */
 export function countOf(bytes: Uint8Array): number {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).readUInt32LE(
@@ -258,7 +360,8 @@ export function latestTimestampOf(bytes: Uint8Array): number {
   return latest;
 }
 
-function encodeHeaders(headers: readonly Header[]): Buffer {
+/** Headers as a block has them. */
+export function encodeHeaders(headers: readonly Header[]): Buffer {
   const parts: Buffer[] = [u16(headers.length)];
   for (const [name, value] of headers) {
     const nameBytes = Buffer.from(name);

@@ -1,5 +1,3 @@
-import type { Header } from '../domain/record-block.ts';
-
 /** Offsets by `topic-partition`: the next record that the task has not yet taken into account. */
 export type TaskOffsets = Readonly<Record<string, number>>;
 
@@ -28,26 +26,11 @@ export type ServedWrite =
   /** A set without members does not exist. */
   | Readonly<{ op: 'setRemove'; key: string; member: string }>;
 
-/** What had a task put a record out; `index` numbers the records of one cause, from 0. */
-export type Cause =
-  /** The record at this offset of the task's partition, in its turn. */
-  | Readonly<{ offset: number; index: number }>
-  /** A step of an operator's order to process parked records again, named as no other step is. */
-  | Readonly<{ replay: string; index: number }>;
-
-/** A record that the task puts out: appended to the log exactly once, after the commit. */
-export type OutgoingRecord = Readonly<{
-  cause: Cause;
-  topic: string;
-  partition: number;
-  key: string | null;
-  value: string | null;
-  headers: readonly Header[];
-  timestampMs: number;
-}>;
-
-/** A record that waits to be appended, by its number. */
-export type Outgoing = Readonly<{ sequence: number; record: OutgoingRecord }>;
+/**
+ * Records that a task put out, waiting to be appended to the log: some encoded bytes, which are not
+ * the store's to understand, by their number.
+ */
+export type Outgoing = Readonly<{ sequence: number; chunk: Uint8Array }>;
 
 export type Commit = Readonly<{
   task: string;
@@ -56,7 +39,8 @@ export type Commit = Readonly<{
   to: TaskOffsets;
   state: readonly StateWrite[];
   served: readonly ServedWrite[];
-  outgoing: readonly OutgoingRecord[];
+  /** Chunks of records, in the order in which they are to be appended. */
+  outgoing: readonly Uint8Array[];
 }>;
 
 export type ServedValue =
@@ -76,7 +60,7 @@ export type ServedValue =
  * - State never expires by clock. Keys are ordered by their UTF-8 bytes.
  * - Keys and set members have at most `MAX_STORE_KEY_BYTES`; a longer one rejects the commit with
  *   `store_key_too_long`. They and the values are well-formed Unicode.
- * - Outgoing records keep the order of the commits; they stay until `forwarded` drops them.
+ * - Outgoing chunks keep their order and that of the commits; they stay until `forwarded` drops them.
  * - An operation on a key of another type (`add` on a set) rejects the commit with
  *   `served_write_refused`, which names the key.
  * - One commit of a task at a time, and any number of tasks; of several from the same `from`,
@@ -100,14 +84,15 @@ export interface Store extends AsyncDisposable {
   ): AsyncIterable<readonly [key: string, value: string]>;
 
   /**
-   * Records put out and not yet forwarded, oldest first. Sequence numbers start at 1 and grow by
-   * one a record, over `dropTask` too. A store that lost commits gives the same numbers again,
-   * maybe to other records: so a number tells where a record is, not whether it was appended.
+   * Chunks put out and not yet forwarded, oldest first: as many as there are in `maxBytes`, and at
+   * least one. Sequence numbers start at 1 and grow by one a chunk, over `dropTask` too. A store that
+   * lost commits gives the same numbers again, maybe to other chunks: so a number tells where a
+   * chunk is, not whether it was appended.
    */
-  outgoing(task: string, limit: number): Promise<readonly Outgoing[]>;
+  outgoing(task: string, maxBytes: number): Promise<readonly Outgoing[]>;
   /**
-   * Drops the outgoing records up to and including `last`, which `outgoing` gave; none when there is
-   * another record at its number, or none.
+   * Drops the outgoing chunks up to and including `last`, which `outgoing` gave; none when there is
+   * another chunk at its number, or none.
    */
   forwarded(task: string, last: Outgoing): Promise<void>;
 

@@ -1,5 +1,6 @@
 import type { Change } from '../domain/envelope.ts';
-import type { OutgoingRecord, ServedWrite } from '../ports/store.ts';
+import type { Header } from '../domain/record-block.ts';
+import type { ServedWrite } from '../ports/store.ts';
 
 /** The keyed state of one task. Reads see the task's own writes, committed or not. */
 export interface TaskState {
@@ -12,6 +13,16 @@ export interface TaskState {
   /** Entries whose key starts with `prefix`, in byte order of the keys, own writes included. */
   range(prefix: string): AsyncIterable<readonly [key: string, value: string]>;
 }
+
+/** A record that a task puts out: appended to the log exactly once, after the commit. */
+export type OutgoingRecord = Readonly<{
+  topic: string;
+  partition: number;
+  key: string | null;
+  value: string | null;
+  headers: readonly Header[];
+  timestampMs: number;
+}>;
 
 /** What a processor may do while it handles one change; all of it is committed with the offset. */
 export interface TaskContext {

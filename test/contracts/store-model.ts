@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { MillraceError } from '../../src/domain/errors.ts';
 import { MemoryStore } from '../../src/adapters/memory/store.ts';
-import type { Commit, OutgoingRecord, ServedWrite, Store } from '../../src/ports/store.ts';
+import type { Commit, ServedWrite, Store } from '../../src/ports/store.ts';
 
 const KEYS = ['', 'a', 'a:', 'a:1', 'a:😀', 'a:\uffee', 'b'];
 const TASKS = ['p/t-0', 'p/t-01'];
@@ -30,18 +30,7 @@ const servedWrite: fc.Arbitrary<ServedWrite> = fc.oneof(
   record({ op: fc.constant('setRemove' as const), key, member: key }),
 );
 
-const outgoing: fc.Arbitrary<OutgoingRecord> = record({
-  cause: fc.oneof(
-    record({ offset: fc.nat(9), index: fc.nat(9) }),
-    record({ replay: value, index: fc.nat(9) }),
-  ),
-  topic: value,
-  partition: fc.nat(3),
-  key: fc.option(value),
-  value: fc.option(value),
-  headers: fc.array(fc.tuple(value, value), { maxLength: 1 }),
-  timestampMs: fc.nat(),
-});
+const chunk = fc.uint8Array({ maxLength: 8 });
 
 type Step =
   | Readonly<{ do: 'commit'; isStale: boolean; commit: Omit<Commit, 'from'> }>
@@ -54,7 +43,7 @@ const commit = record({
   to: fc.dictionary(fc.constantFrom('x', 'y'), fc.nat(9), { noNullPrototype: true }),
   state: fc.array(fc.tuple(key, fc.option(value, { nil: undefined })), { maxLength: 4 }),
   served: fc.array(servedWrite, { maxLength: 4 }),
-  outgoing: fc.array(outgoing, { maxLength: 2 }),
+  outgoing: fc.array(chunk, { maxLength: 2 }),
 });
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -109,9 +98,9 @@ async function take(each: Step, store: Store): Promise<unknown> {
       return store.commit({ ...each.commit, from });
     }
     case 'forwarded': {
-      const found = (await store.outgoing(each.task, 3))[each.at];
+      const found = (await store.outgoing(each.task, Infinity))[each.at];
       if (found === undefined) return undefined;
-      // Where it is not the record of this number, nothing goes.
+      // Where it is not the chunk of this number, nothing goes.
       return store.forwarded(each.task, { ...found, sequence: found.sequence + each.ahead });
     }
     case 'dropTask':
@@ -133,7 +122,11 @@ async function contents(store: Store): Promise<unknown> {
         ),
       ),
     ),
-    outgoing: await store.outgoing(name, 5),
+    outgoing: await Promise.all(
+      [0, 8, Infinity].map(async (maxBytes) =>
+        (await store.outgoing(name, maxBytes)).map((each) => [each.sequence, ...each.chunk]),
+      ),
+    ),
   });
   return {
     names: await store.tasks(),

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { MillraceError } from '../../src/domain/errors.ts';
 import { MAX_STORE_KEY_BYTES } from '../../src/domain/store-key.ts';
 import { must } from '../../src/lib/must.ts';
-import type { Commit, OutgoingRecord, ServedWrite, Store } from '../../src/ports/store.ts';
+import type { Commit, Outgoing, ServedWrite, Store } from '../../src/ports/store.ts';
 
 /**
  * An hour ahead: a store whose server expires keys by its own clock still holds what expires after
@@ -32,15 +32,14 @@ const add = (key: string, amount: string): ServedWrite => ({ op: 'add', key, amo
 const setAdd = (key: string, member: string): ServedWrite => ({ op: 'setAdd', key, member });
 const setRemove = (key: string, member: string): ServedWrite => ({ op: 'setRemove', key, member });
 const remove = (key: string): ServedWrite => ({ op: 'delete', key });
-const record = (value: string): OutgoingRecord => ({
-  cause: { offset: 7, index: 0 },
-  topic: 'alerts',
-  partition: 0,
-  key: null,
-  value,
-  headers: [['id', `cdc:${value}`]],
-  timestampMs: 1_700_000_000_123,
-});
+/** Bytes that are no text. */
+const chunk = (name: string, bytes = 0): Uint8Array =>
+  Buffer.concat([Buffer.of(0xff, 0, 0x80), Buffer.from(name), Buffer.alloc(bytes)]);
+const plain = ({ sequence, chunk: bytes }: Outgoing) => [
+  sequence,
+  Buffer.from(bytes).toString('hex'),
+];
+const numbered = (sequence: number, bytes: Uint8Array) => plain({ sequence, chunk: bytes });
 
 const refusal = (code: string) => (error: unknown) =>
   error instanceof MillraceError && error.code === code;
@@ -56,7 +55,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
             to: { 'orders-0': 12, 'orders-1': 9_007_199_254_740_991 },
             state: [['row:1', '{"total":"9.50"}']],
             served: [put('order:1', '{"id":1}')],
-            outgoing: [record('a')],
+            outgoing: [chunk('a')],
           }),
         );
         assert.deepEqual(await store.offsets(TASK), {
@@ -65,7 +64,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         });
         assert.deepEqual(await store.getMany(TASK, ['row:1']), ['{"total":"9.50"}']);
         assert.deepEqual(await store.get('order:1', NOW), { type: 'string', value: '{"id":1}' });
-        assert.deepEqual(await store.outgoing(TASK, 10), [{ sequence: 1, record: record('a') }]);
+        assert.deepEqual((await store.outgoing(TASK, 10)).map(plain), [numbered(1, chunk('a'))]);
       });
 
       test('apply only from the stored offsets, and else change nothing', async () => {
@@ -77,7 +76,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
             to: { 'orders-0': 9 },
             state: [['k', 'v']],
             served: [add('count', '1')],
-            outgoing: [record('late')],
+            outgoing: [chunk('late')],
           });
           await assert.rejects(store.commit(late), (error: unknown) => {
             assert.ok(error instanceof MillraceError && error.code === 'commit_conflict');
@@ -369,7 +368,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
               write,
               put('last', 'v'),
             ],
-            outgoing: [record('a')],
+            outgoing: [chunk('a')],
           });
           await assert.rejects(store.commit(clash), (error: unknown) => {
             assert.ok(refusal('served_write_refused')(error), String(error));
@@ -452,54 +451,63 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
       });
     });
 
-    describe('outgoing records', () => {
+    describe('outgoing chunks', () => {
       test('keep the order of the commits until they are forwarded', async () => {
         await using store = await open();
-        await store.commit(commit({ outgoing: [record('a'), record('b')] }));
-        await store.commit(commit({ outgoing: [{ ...record('c'), key: '😀', value: null }] }));
-        await store.commit(commit({ task: 'another', outgoing: [record('theirs')] }));
-        const read = async (limit = 10) =>
-          (await store.outgoing(TASK, limit)).map((each) => [each.sequence, each.record.value]);
-        assert.deepEqual(await read(), [
-          [1, 'a'],
-          [2, 'b'],
-          [3, null],
-        ]);
-        assert.deepEqual(await read(2), [
-          [1, 'a'],
-          [2, 'b'],
-        ]);
-        assert.equal((await store.outgoing(TASK, 3))[2]?.record.key, '😀');
-        const put = await store.outgoing(TASK, 10);
-        const [first, second, third] = put;
+        await store.commit(commit({ outgoing: [chunk('a'), chunk('b')] }));
+        await store.commit(commit({ outgoing: [chunk('c')] }));
+        await store.commit(commit({ task: 'another', outgoing: [chunk('theirs')] }));
+        const read = async () => (await store.outgoing(TASK, 1000)).map(plain);
+        const all = [chunk('a'), chunk('b'), chunk('c')];
+        assert.deepEqual(
+          await read(),
+          all.map((each, at) => numbered(at + 1, each)),
+        );
+        const [first, second, third] = await store.outgoing(TASK, 1000);
         await store.forwarded(TASK, must(second, 'of three'));
         await store.forwarded(TASK, must(first, 'of three'));
-        assert.deepEqual(await read(), [[3, null]]);
+        assert.deepEqual(await read(), [numbered(3, chunk('c'))]);
         await store.forwarded(TASK, must(third, 'of three'));
-        await store.commit(commit({ outgoing: [record('d')] }));
-        assert.deepEqual(await read(), [[4, 'd']]);
+        await store.commit(commit({ outgoing: [chunk('d')] }));
+        assert.deepEqual(await read(), [numbered(4, chunk('d'))]);
         assert.equal((await store.outgoing('another', 1)).length, 1);
         assert.deepEqual(await store.outgoing('no such task', 1), []);
         await store.forwarded('no such task', must(first, 'of three'));
       });
 
+      test('are given up to a number of bytes, and at least one', async () => {
+        await using store = await open();
+        const chunks = [chunk('a', 10), chunk('b', 1_000_000), chunk('c')];
+        await store.commit(commit({ outgoing: chunks }));
+        const [first = 0, second = 0, third = 0] = chunks.map(({ length }) => length);
+        for (const [maxBytes, given] of [
+          [0, 1],
+          [first, 1],
+          [first + second - 1, 1],
+          [first + second, 2],
+          [first + second + third, 3],
+          [Infinity, 3],
+        ] as const) {
+          const found = (await store.outgoing(TASK, maxBytes)).map(plain);
+          const expected = chunks.slice(0, given).map((each, at) => numbered(at + 1, each));
+          assert.deepEqual(found, expected);
+        }
+      });
+
       test('stay when the one that was forwarded is not what the store has', async () => {
         await using store = await open();
-        await store.commit(commit({ outgoing: [record('a'), record('b')] }));
-        const replay = { ...record('a'), cause: { replay: 'x/1', index: 0 } };
+        await store.commit(commit({ outgoing: [chunk('a'), chunk('b')] }));
         for (const [sequence, other] of [
-          [1, record('x')],
-          [2, record('a')],
-          [2, replay],
-          [3, record('c')],
+          [1, chunk('x')],
+          [1, chunk('a', 1)],
+          [2, chunk('a')],
+          [3, chunk('c')],
         ] as const) {
-          await store.forwarded(TASK, { sequence, record: other });
+          await store.forwarded(TASK, { sequence, chunk: other });
         }
-        assert.equal((await store.outgoing(TASK, 10)).length, 2);
-        await store.commit(commit({ outgoing: [replay] }));
-        assert.deepEqual((await store.outgoing(TASK, 10))[2], { sequence: 3, record: replay });
-        await store.forwarded(TASK, { sequence: 3, record: replay });
-        assert.deepEqual(await store.outgoing(TASK, 10), []);
+        assert.equal((await store.outgoing(TASK, 1000)).length, 2);
+        await store.forwarded(TASK, { sequence: 2, chunk: chunk('b') });
+        assert.deepEqual(await store.outgoing(TASK, 1000), []);
       });
     });
 
@@ -508,7 +516,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         await using store = await open();
         const rows = Array.from({ length: 2500 }, (_, n) => [`k${n}`, 'v'] as const);
         for (const task of [TASK, `${TASK}0`, 'a']) {
-          const full = { to: { t: 1 }, state: rows, outgoing: [record('x')] };
+          const full = { to: { t: 1 }, state: rows, outgoing: [chunk('x')] };
           await store.commit(commit({ task, ...full, served: [put(`of ${task}`, 'v')] }));
         }
         await store.dropTask(TASK);
@@ -520,7 +528,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         assert.equal((await store.get(`of ${TASK}`, NOW))?.type, 'string');
         assert.equal((await Array.fromAsync(store.range(`${TASK}0`, ''))).length, 2500);
 
-        await store.commit(commit({ to: { t: 9 }, outgoing: [record('y')] }));
+        await store.commit(commit({ to: { t: 9 }, outgoing: [chunk('y')] }));
         assert.deepEqual(await store.offsets(TASK), { t: 9 });
         assert.equal(must((await store.outgoing(TASK, 1))[0], 'it was put out').sequence, 2);
       });

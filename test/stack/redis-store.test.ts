@@ -46,17 +46,7 @@ const numbered = (n: number): Commit => ({
     { op: 'add', key: 'sum', amount: '0.01' },
     { op: 'setAdd', key: 'set', member: String(n) },
   ],
-  outgoing: [
-    {
-      cause: { offset: n, index: 0 },
-      topic: 'o',
-      partition: 0,
-      key: null,
-      value: String(n),
-      headers: [],
-      timestampMs: 0,
-    },
-  ],
+  outgoing: [Buffer.of(255, n & 255)],
 });
 
 const failure =

@@ -15,6 +15,7 @@ import {
   statePrefix,
   taskKey,
 } from './store-keys.ts';
+import type { Value } from './store-tree.ts';
 
 /**
  * Works out the entries that a commit changes, over what is stored. Nothing is written before the
@@ -22,14 +23,14 @@ import {
  */
 export class StoreDraft {
   readonly #read: (key: string) => string | undefined;
-  readonly #changes = new Map<string, string | undefined>();
+  readonly #changes = new Map<string, Value | undefined>();
 
   constructor(read: (key: string) => string | undefined) {
     this.#read = read;
   }
 
   /** Entries to write; undefined removes. */
-  get changes(): ReadonlyMap<string, string | undefined> {
+  get changes(): ReadonlyMap<string, Value | undefined> {
     return this.#changes;
   }
 
@@ -54,8 +55,8 @@ export class StoreDraft {
     for (const write of commit.served) this.#serve(write);
 
     let lastSequence = task?.lastSequence ?? 0;
-    for (const record of commit.outgoing) {
-      this.#changes.set(outgoingKey(number, ++lastSequence), JSON.stringify(record));
+    for (const chunk of commit.outgoing) {
+      this.#changes.set(outgoingKey(number, ++lastSequence), chunk);
     }
     this.#setTask(commit.task, { number, offsets: commit.to, lastSequence });
   }
@@ -144,7 +145,8 @@ export class StoreDraft {
 
   #get(key: string): string | undefined {
     const changed = this.#changes.get(key);
-    return changed !== undefined || this.#changes.has(key) ? changed : this.#read(key);
+    if (typeof changed === 'string') return changed;
+    return this.#changes.has(key) ? undefined : this.#read(key);
   }
 }
 

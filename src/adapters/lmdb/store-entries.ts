@@ -2,7 +2,7 @@ import type { TaskOffsets } from '../../ports/store.ts';
 
 /** A task as it is stored. */
 export type TaskEntry = Readonly<{
-  /** Its state and outgoing records are found under this. */
+  /** Its state and outgoing chunks are found under this. */
   number: number;
   /** Absent when the task was dropped, and has not committed since. */
   offsets?: TaskOffsets;

@@ -6,7 +6,7 @@
  *   g <prefix>                 a range of keys that nobody sees any more, to be removed
  *   t <task>                   JSON: the task's number, offsets, last sequence
  *   s <number> <key>           state of a task: the value
- *   o <number> <sequence>      outgoing record of a task: JSON
+ *   o <number> <sequence>      outgoing chunk of a task: bytes, all other values are text
  *   v <key>                    served key: "v" value | "x" expiry ":" value | "m" number ":" count
  *   m <number> <member>        member of a set: empty
  *   e <expiry> <key>           index of the served keys that expire: empty

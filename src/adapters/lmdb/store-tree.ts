@@ -1,9 +1,12 @@
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Key, open, type RootDatabase } from 'lmdb';
+import { asBinary, type Key, open, type RootDatabase } from 'lmdb';
 import { MillraceError } from '../../domain/errors.ts';
 import { refuseFullDisk } from './free-space.ts';
 import { throughGate } from './transaction-gate.ts';
+
+/** Bytes are read by `bytes`, and nothing else is. */
+export type Value = string | Uint8Array;
 
 export type Entry = Readonly<{ key: string; value: string }>;
 
@@ -20,7 +23,7 @@ export type Page = Readonly<{
 }>;
 
 /**
- * One LMDB environment that holds text under text, ordered by the UTF-8 bytes of the keys. Every
+ * One LMDB environment that holds text, or bytes, under text, ordered by the UTF-8 bytes of the keys. Every
  * thread of the process opens its own `StoreTree` on the same directory.
  *
  * Reads see all that was committed when they are called. Nothing here holds a read transaction
@@ -59,6 +62,10 @@ export class StoreTree {
     return this.#db.get(key);
   }
 
+  bytes(key: string): Uint8Array | undefined {
+    return this.#db.getBinary(key);
+  }
+
   /** Reads that follow, up to the next turn of the event loop, see the newest commit, and all the same. */
   refresh(): void {
     this.#db.resetReadTxn();
@@ -91,7 +98,8 @@ export class StoreTree {
   async transaction<T>(change: (writer: Writer) => T): Promise<T> {
     refuseFullDisk(join(this.#dir, 'data.mdb'));
     const writer: Writer = {
-      put: (key, value) => void this.#db.put(key, value),
+      put: (key, value) =>
+        void this.#db.put(key, typeof value === 'string' ? value : binary(value)),
       remove: (key) => void this.#db.remove(key),
     };
     try {
@@ -120,9 +128,14 @@ export class StoreTree {
 }
 
 export type Writer = Readonly<{
-  put(key: string, value: string): void;
+  put(key: string, value: Value): void;
   remove(key: string): void;
 }>;
+
+/** As lmdb-js wants bytes to be told apart from what it is to encode. */
+function binary(bytes: Uint8Array): string {
+  return asBinary(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)) as unknown as string;
+}
 
 /** Keys are the bare UTF-8 of a text, or bytes that are no text: those only bound a range. */
 const keyEncoder = {

@@ -34,7 +34,7 @@ const program = (dir: string, body: string) => `
       { op: 'setAdd', key: 'set', member: task + n },
       { op: 'put', key: 'last:' + task, value: String(n + 1), expiresAtMs: 1 + n },
     ],
-    outgoing: [{ topic: 'o', partition: 0, key: null, value: String(n), headers: [], timestampMs: 0 }],
+    outgoing: [Buffer.of(255, n & 255)],
   });
   ${body}`;
 

@@ -1,14 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MillraceError } from '../../domain/errors.ts';
-import type {
-  Commit,
-  Outgoing,
-  OutgoingRecord,
-  ServedValue,
-  Store,
-  TaskOffsets,
-} from '../../ports/store.ts';
+import { must } from '../../lib/must.ts';
+import type { Commit, Outgoing, ServedValue, Store, TaskOffsets } from '../../ports/store.ts';
 import { StoreDraft } from './store-draft.ts';
 import { isExpired, parseServed, parseTask, type TaskEntry } from './store-entries.ts';
 import {
@@ -28,9 +22,9 @@ import {
   taskKey,
   TASKS,
 } from './store-keys.ts';
-import { type Entry, type Page, StoreTree, type Writer } from './store-tree.ts';
+import { type Entry, type Page, StoreTree, type Value, type Writer } from './store-tree.ts';
 
-const FORMAT_VERSION = '1';
+const FORMAT_VERSION = '2';
 
 /** Entries read or removed in one step: long scans let others work in between. */
 const PAGE = 1000;
@@ -99,23 +93,28 @@ export class LmdbStore implements Store {
     }
   }
 
-  async outgoing(task: string, limit: number): Promise<readonly Outgoing[]> {
+  async outgoing(task: string, maxBytes: number): Promise<readonly Outgoing[]> {
     const found = this.#findTask(task);
     if (!found) return [];
-    return this.#tree
-      .page({ prefix: outgoingPrefix(found.number), limit })
-      .map(({ key, value }) => ({
-        sequence: outgoingSequence(key),
-        record: JSON.parse(value) as OutgoingRecord,
-      }));
+    const outgoing: Outgoing[] = [];
+    let bytes = 0;
+    const prefix = outgoingPrefix(found.number);
+    for (const { key } of this.#tree.page({ prefix, limit: PAGE, keysOnly: true })) {
+      const chunk = must(this.#tree.bytes(key), 'it was listed in this turn');
+      bytes += chunk.length;
+      if (bytes > maxBytes && outgoing.length > 0) break;
+      outgoing.push({ sequence: outgoingSequence(key), chunk });
+    }
+    return outgoing;
   }
 
-  async forwarded(task: string, { sequence, record }: Outgoing): Promise<void> {
+  async forwarded(task: string, { sequence, chunk }: Outgoing): Promise<void> {
     const found = this.#findTask(task);
     if (!found) return;
     const prefix = outgoingPrefix(found.number);
     const last = outgoingKey(found.number, sequence);
-    if (this.#tree.get(last) !== JSON.stringify(record)) return;
+    const stored = this.#tree.bytes(last);
+    if (stored === undefined || Buffer.compare(stored, chunk) !== 0) return;
     for (let more = true; more;) {
       more = await this.#tree.transaction((writer) => {
         const page = this.#tree.page({ prefix, limit: PAGE, keysOnly: true });
@@ -245,7 +244,7 @@ export class LmdbStore implements Store {
   }
 }
 
-function write(writer: Writer, changes: ReadonlyMap<string, string | undefined>): void {
+function write(writer: Writer, changes: ReadonlyMap<string, Value | undefined>): void {
   for (const [key, value] of changes) {
     if (value === undefined) writer.remove(key);
     else writer.put(key, value);

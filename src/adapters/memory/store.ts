@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { addDecimals, isDecimal } from '../../domain/decimal.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { checkStoreKey } from '../../domain/store-key.ts';
@@ -44,8 +43,8 @@ export class MemoryStore implements Store {
       if (value === undefined) task.state.delete(key);
       else task.state.set(key, value);
     }
-    for (const record of commit.outgoing) {
-      task.outgoing.push({ sequence: ++task.lastSequence, record });
+    for (const chunk of commit.outgoing) {
+      task.outgoing.push({ sequence: ++task.lastSequence, chunk });
     }
     task.offsets = { ...commit.to };
   }
@@ -72,14 +71,19 @@ export class MemoryStore implements Store {
     yield* (reverse ? entries.toReversed() : entries).slice(0, limit);
   }
 
-  async outgoing(task: string, limit: number): Promise<readonly Outgoing[]> {
-    return this.#tasks.get(task)?.outgoing.slice(0, limit) ?? [];
+  async outgoing(task: string, maxBytes: number): Promise<readonly Outgoing[]> {
+    const all = this.#tasks.get(task)?.outgoing ?? [];
+    let bytes = 0;
+    const tooMany = all.findIndex(({ chunk }, at) => (bytes += chunk.length) > maxBytes && at > 0);
+    return tooMany < 0 ? [...all] : all.slice(0, tooMany);
   }
 
-  async forwarded(task: string, last: Outgoing): Promise<void> {
+  async forwarded(task: string, { sequence, chunk }: Outgoing): Promise<void> {
     const found = this.#tasks.get(task);
-    const at = found?.outgoing.findIndex((each) => isDeepStrictEqual(each, last)) ?? -1;
-    if (found) found.outgoing = found.outgoing.slice(at + 1);
+    const at = found?.outgoing.findIndex((each) => each.sequence === sequence) ?? -1;
+    const last = found?.outgoing[at];
+    if (found === undefined || last === undefined || !isSame(last.chunk, chunk)) return;
+    found.outgoing = found.outgoing.slice(at + 1);
   }
 
   async get(key: string, nowMs: number): Promise<ServedValue | undefined> {
@@ -194,6 +198,10 @@ function emptyTask(): Task {
 function sameOffsets(a: TaskOffsets, b: TaskOffsets): boolean {
   const names = Object.keys(a);
   return names.length === Object.keys(b).length && names.every((name) => a[name] === b[name]);
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return a === b || Buffer.compare(a, b) === 0;
 }
 
 function isExpired(served: Served, nowMs: number): boolean {

@@ -187,31 +187,33 @@ call('ZREM', '${EXPIRING}', lasting)
 call('ZADD', '${SERVED}', served)
 call('ZREM', '${SERVED}', unserved)
 
-if #commit.outgoing > 0 then
-  call('RPUSH', '${OUTGOING}' .. commit.task, commit.outgoing)
-  redis.call('INCRBY', '${SEQUENCE}' .. commit.task, #commit.outgoing)
+if #ARGV > 1 then
+  for at = 2, #ARGV do redis.call('RPUSH', '${OUTGOING}' .. commit.task, ARGV[at]) end
+  redis.call('INCRBY', '${SEQUENCE}' .. commit.task, #ARGV - 1)
 end
 return 'applied'
 `);
 
 /**
- * The script's one argument: JSON, as Redis limits the number of arguments. Numbers go as text,
- * since those of Lua would be printed with 17 digits. `served` is what stands for the commit's.
+ * The script's arguments: JSON, as Redis limits their number, and then the outgoing chunks. Numbers
+ * go as text, since those of Lua would be printed with 17 digits. `served` is what stands for the
+ * commit's.
  */
-export function commitArgument(
+export function commitArguments(
   { task, from, to, state, outgoing }: Commit,
   served: readonly ServedWrite[],
-): string {
+): readonly [string, ...Buffer[]] {
   const last = [...new Map(state)];
-  return JSON.stringify({
+  const commit = JSON.stringify({
     task,
     from: Object.fromEntries(offsetsAsText(from)),
     to: offsetsAsText(to).flat(),
     state: last.filter(([, value]) => value !== undefined).flat(),
     removed: last.filter(([, value]) => value === undefined).map(([key]) => key),
     served: served.map(servedArgument),
-    outgoing: outgoing.map((record) => JSON.stringify(record)),
   });
+  const chunks = outgoing.map((chunk) => Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
+  return [commit, ...chunks];
 }
 
 function servedArgument(write: ServedWrite): readonly string[] {

@@ -3,6 +3,7 @@ import {
   ClientClosedError,
   ClientOfflineError,
   DisconnectsClientError,
+  RESP_TYPES,
   SocketTimeoutError,
 } from 'redis';
 import { MillraceError } from '../../domain/errors.ts';
@@ -20,6 +21,9 @@ export type ConnectionOptions = Readonly<{
   /** A server that owes an answer for so long is taken for gone. */
   silenceMs: number;
 }>;
+
+/** Replies with bytes instead of text. */
+const BINARY = { typeMapping: { [RESP_TYPES.BLOB_STRING]: Buffer } };
 
 /** What the client says of a command without a connection; why there is none it said before. */
 const OFFLINE = [ClientClosedError, ClientOfflineError, DisconnectsClientError];
@@ -65,16 +69,18 @@ export class RedisConnection implements AsyncDisposable {
 
   readonly call: Send = async <Reply>(...command: readonly RedisArgument[]) => {
     await this.#check();
-    return this.#send<Reply>(...command);
+    return this.#send<Reply>(command);
   };
 
   /** Sends the script's text when Redis does not know it, as after a restart. */
   async run<Reply>(script: Script<Reply>, ...args: readonly RedisArgument[]): Promise<Reply> {
+    const options = script.isBinary ? BINARY : {};
+    await this.#check();
     try {
-      return await this.call<Reply>('EVALSHA', script.sha1, '0', ...args);
+      return await this.#send<Reply>(['EVALSHA', script.sha1, '0', ...args], options);
     } catch (error) {
       if (!(error instanceof Error) || !error.message.startsWith('NOSCRIPT')) throw error;
-      return this.call<Reply>('EVAL', script.source, '0', ...args);
+      return this.#send<Reply>(['EVAL', script.source, '0', ...args], options);
     }
   }
 
@@ -102,18 +108,23 @@ export class RedisConnection implements AsyncDisposable {
   }
 
   #check(): Promise<void> {
-    this.#checked ??= this.#options.check(this.#send).catch((error: unknown) => {
-      this.#checked = undefined;
-      throw error;
-    });
+    this.#checked ??= this.#options
+      .check((...command) => this.#send(command))
+      .catch((error: unknown) => {
+        this.#checked = undefined;
+        throw error;
+      });
     return this.#checked;
   }
 
-  readonly #send: Send = async <Reply>(...command: readonly RedisArgument[]) => {
+  async #send<Reply>(
+    command: readonly RedisArgument[],
+    options: Parameters<Client['sendCommand']>[1] = {},
+  ): Promise<Reply> {
     const client = this.#client;
     this.#expectAnswer();
     try {
-      return await client.sendCommand<Reply>(command);
+      return await client.sendCommand<Reply>(command, options);
     } catch (error) {
       if (isOfReplica(error)) this.#renew(client, error);
       const isOffline = OFFLINE.some((kind) => error instanceof kind);
@@ -121,7 +132,7 @@ export class RedisConnection implements AsyncDisposable {
     } finally {
       this.#answered();
     }
-  };
+  }
 
   // The socket's own timeout is put off by each command that is written.
   #expectAnswer(): void {

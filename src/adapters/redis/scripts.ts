@@ -37,21 +37,31 @@ if kind ~= 'string' then return false end
 return { kind, redis.call('GET', ARGV[1]), redis.call('ZSCORE', '${EXPIRING}', ARGV[1]) or '' }
 `);
 
-/** Arguments: task, most records. The sequence number is that of the first record. */
-export const READ_OUTGOING = new Script<readonly [sequence: number, records: string[]]>(`
+/** Arguments: task, most bytes. The sequence number is that of the first chunk. */
+export const READ_OUTGOING = new Script<readonly [sequence: number, chunks: Buffer[]]>(
+  `
 local list = '${OUTGOING}' .. ARGV[1]
 local last = tonumber(redis.call('GET', '${SEQUENCE}' .. ARGV[1]) or '0')
-return { last - redis.call('LLEN', list) + 1, redis.call('LRANGE', list, 0, ARGV[2] - 1) }
-`);
+local length, left, chunks = redis.call('LLEN', list), tonumber(ARGV[2]), {}
+while #chunks < length and #chunks < 1000 do
+  local chunk = redis.call('LINDEX', list, #chunks)
+  left = left - #chunk
+  if left < 0 and #chunks > 0 then break end
+  chunks[#chunks + 1] = chunk
+end
+return { last - length + 1, chunks }
+`,
+  { isBinary: true },
+);
 
-/** Arguments: task, sequence number of the last record to drop, the record. */
+/** Arguments: task, sequence number of the last chunk to drop, the chunk's SHA-1. */
 export const FORWARDED = new Script<null>(`
 local list = '${OUTGOING}' .. ARGV[1]
 local last = tonumber(redis.call('GET', '${SEQUENCE}' .. ARGV[1]) or '0')
 local done = ARGV[2] - (last - redis.call('LLEN', list))
-if done > 0 and redis.call('LINDEX', list, done - 1) == ARGV[3] then
-  redis.call('LTRIM', list, done, -1)
-end
+if done <= 0 then return false end
+local chunk = redis.call('LINDEX', list, done - 1)
+if chunk and redis.sha1hex(chunk) == ARGV[3] then redis.call('LTRIM', list, done, -1) end
 return false
 `);
 

@@ -9,15 +9,15 @@
  *   millrace:offsets:TASK      hash         topic-partition -> offset
  *   millrace:state:TASK        hash         key -> value
  *   millrace:order:TASK        sorted set   the keys of the state
- *   millrace:outgoing:TASK     list         records not yet forwarded, JSON, oldest first
- *   millrace:sequence:TASK     string       sequence number of the last record put out
+ *   millrace:outgoing:TASK     list         chunks not yet forwarded, oldest first
+ *   millrace:sequence:TASK     string       sequence number of the last chunk put out
  *
  * Sorted sets whose scores are all 0 are ordered by the bytes of their members.
  */
 export const RESERVED = 'millrace:';
 
 export const FORMAT = `${RESERVED}format`;
-export const FORMAT_VERSION = '1';
+export const FORMAT_VERSION = '2';
 export const TASKS = `${RESERVED}tasks`;
 export const SERVED = `${RESERVED}served`;
 export const EXPIRING = `${RESERVED}expiring`;

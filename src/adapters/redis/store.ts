@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { MillraceError } from '../../domain/errors.ts';
 import { checkStoreKey } from '../../domain/store-key.ts';
 import { must } from '../../lib/must.ts';
@@ -5,13 +6,12 @@ import { compareUtf8 } from '../../lib/utf8-order.ts';
 import type {
   Commit,
   Outgoing,
-  OutgoingRecord,
   ServedValue,
   ServedWrite,
   Store,
   TaskOffsets,
 } from '../../ports/store.ts';
-import { COMMIT, commitArgument } from './commit-script.ts';
+import { COMMIT, commitArguments } from './commit-script.ts';
 import type { RedisAddress } from './client.ts';
 import { RedisConnection } from './connection.ts';
 import { foldAdds } from './folded-adds.ts';
@@ -66,7 +66,7 @@ export class RedisStore implements Store {
     checkKeys(commit);
     const folded = foldAdds(commit.served);
     const writes = folded.map(({ write }) => write);
-    const reply = await this.#connection.run(COMMIT, commitArgument(commit, writes));
+    const reply = await this.#connection.run(COMMIT, ...commitArguments(commit, writes));
     if (reply === 'applied') return;
     if (reply[0] === 'conflict') {
       const { task, from } = commit;
@@ -115,17 +115,15 @@ export class RedisStore implements Store {
     }
   }
 
-  async outgoing(task: string, limit: number): Promise<readonly Outgoing[]> {
-    if (limit <= 0) return [];
-    const [first, records] = await this.#connection.run(READ_OUTGOING, task, String(limit));
-    return records.map((record, at) => ({
-      sequence: first + at,
-      record: JSON.parse(record) as OutgoingRecord,
-    }));
+  async outgoing(task: string, maxBytes: number): Promise<readonly Outgoing[]> {
+    const most = String(Math.min(maxBytes, Number.MAX_SAFE_INTEGER));
+    const [first, chunks] = await this.#connection.run(READ_OUTGOING, task, most);
+    return chunks.map((chunk, at) => ({ sequence: first + at, chunk }));
   }
 
-  async forwarded(task: string, { sequence, record }: Outgoing): Promise<void> {
-    await this.#connection.run(FORWARDED, task, String(sequence), JSON.stringify(record));
+  async forwarded(task: string, { sequence, chunk }: Outgoing): Promise<void> {
+    const sha1 = createHash('sha1').update(chunk).digest('hex');
+    await this.#connection.run(FORWARDED, task, String(sequence), sha1);
   }
 
   async get(key: string, nowMs: number): Promise<ServedValue | undefined> {

@@ -62,7 +62,7 @@ describe('DataDirectory', () => {
     writeFileSync(join(dir, 'format'), '7\n');
     await assert.rejects(DataDirectory.open(dir, 'test'), {
       code: 'data_dir_version',
-      facts: { dir, found: '7', expected: 2 },
+      facts: { dir, found: '7', expected: 3 },
     });
   });
 

@@ -14,7 +14,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { MillraceError } from '../../domain/errors.ts';
 
 /** Of the folder's layout and of the files in it; another one is refused, never guessed at. */
-const FORMAT = 2;
+const FORMAT = 3;
 /** Marks a folder as a data directory, whichever version made it. */
 export const FORMAT_FILE = 'format';
 /** How long a command that only looks may keep others waiting. */

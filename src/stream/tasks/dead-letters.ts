@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Header, LogRecord } from '../../domain/record-block.ts';
 import type { TopicPartition } from '../../ports/event-log.ts';
-import type { OutgoingRecord, Store } from '../../ports/store.ts';
+import type { Store } from '../../ports/store.ts';
+import type { OutgoingRecord } from '../processor.ts';
 import type { Failure } from './failure.ts';
 import { BARRIER, KEYLESS, type ParkedGroup } from './parked-keys.ts';
 import { bytesOf, type RecordText, textOf } from './record-text.ts';
@@ -99,7 +100,7 @@ export function deadLetter(
   record: LogRecord,
   reason: DeadLetterReason,
   from: TopicPartition & Readonly<{ processor: string; task: string }>,
-): Omit<OutgoingRecord, 'topic' | 'partition' | 'cause'> {
+): Omit<OutgoingRecord, 'topic' | 'partition'> {
   const { key, value, base64 } = textOf(record);
   const { name, message, stack } = explained(reason);
   const headers: (Header | false)[] = [

@@ -1,13 +1,23 @@
 import { isDecimal } from '../../domain/decimal.ts';
-import type { Change } from '../../domain/envelope.ts';
+import type { Header } from '../../domain/record-block.ts';
 import { checkStoreKey } from '../../domain/store-key.ts';
-import type { Cause, Commit, OutgoingRecord, ServedWrite } from '../../ports/store.ts';
+import type { Commit, ServedWrite } from '../../ports/store.ts';
+import type { OutgoingRecord, TaskContext, TaskState } from '../processor.ts';
+import { Outbox } from './outbox.ts';
 import type { Partitioner } from './partitioner.ts';
-import type { TaskContext, TaskState } from '../processor.ts';
 import type { StateOverlay } from './state-overlay.ts';
 
-/** Identifies an outgoing record for its readers: `<task>:<offset of the cause>:<index>`. */
-const ID_HEADER = 'millrace.id';
+/** What effects are of: a record of the task's partition, or time that passed after it. */
+export type Occasion = Readonly<{
+  offset: number;
+  partition: number;
+  /** Above 0: the number of the tick that told that time had passed; it grows from tick to tick. */
+  tick?: number;
+  /** The time of what is put out, unless it has its own. */
+  source?: Readonly<{ ts_ms: number }>;
+}>;
+
+const NO_HEADERS: readonly Header[] = [];
 
 /**
  * What a batch does to the world, collected until its commit. What one record did is kept or
@@ -19,15 +29,14 @@ export class Effects implements TaskContext {
   readonly #overlay: StateOverlay;
   readonly #partitioner: Partitioner;
   #served: ServedWrite[] = [];
-  #outgoing: OutgoingRecord[] = [];
-  #change: Change | undefined;
+  readonly #outbox: Outbox;
+  #occasion: Occasion | undefined;
   #keptServed = 0;
-  #keptOutgoing = 0;
-  #replay: string | undefined;
   #fault: { readonly error: unknown } | undefined;
 
   constructor(options: { task: string; overlay: StateOverlay; partitioner: Partitioner }) {
     this.task = options.task;
+    this.#outbox = new Outbox(options.task);
     this.#overlay = options.overlay;
     this.#partitioner = options.partitioner;
     this.state = this.#overlay.forProcessor();
@@ -38,13 +47,14 @@ export class Effects implements TaskContext {
     return this.#fault ?? this.#overlay.fault;
   }
 
-  begin(change: Change): void {
-    this.#change = change;
+  begin(occasion: Occasion): void {
+    this.#occasion = occasion;
+    this.#outbox.begin(occasion.offset, occasion.tick ?? 0);
   }
 
   /** What follows, until the batch ends, is done by this step of an operator's order. */
   beginReplay(step: string): void {
-    this.#replay = step;
+    this.#outbox.beginReplay(step);
   }
 
   serve(write: ServedWrite): void {
@@ -57,43 +67,52 @@ export class Effects implements TaskContext {
   }
 
   forward(record: Parameters<TaskContext['forward']>[0]): void {
-    const change = this.#change;
-    if (change === undefined) throw new Error('forward() was called after process() had ended');
-    const index = this.#outgoing.length - this.#keptOutgoing;
-    this.#put(
-      {
-        key: record.key,
-        value: record.value,
-        headers: record.headers ?? [],
-        timestampMs: record.timestampMs ?? change.source.ts_ms,
-      },
-      record.topic,
-      { offset: change.offset, partition: change.partition, index: String(index) },
-      record.partition,
-    );
+    const { topic, partition, key, value, timestampMs, headers } = record;
+    const timeMs = timestampMs ?? this.#occasion?.source?.ts_ms ?? 0;
+    this.put(topic, partition, key, value, timeMs, headers);
+  }
+
+  /**
+   * The same for the engine's own use: key and value may be bytes. Without `partition`, that of the
+   * key.
+   */
+  put(
+    topic: string,
+    partition: number | undefined,
+    key: Uint8Array | string | null,
+    value: Uint8Array | string | null,
+    timestampMs: number,
+    headers: readonly Header[] = NO_HEADERS,
+  ): void {
+    const occasion = this.#occasion;
+    if (occasion === undefined) throw new Error('forward() was called after process() had ended');
+    const to = this.#partitionOf(topic, key, occasion.partition, partition);
+    this.#outbox.put(topic, to, key, value, timestampMs, headers);
   }
 
   /** Puts out what is no processor's doing, as part of what is kept. */
   putDeadLetter(
-    record: Omit<OutgoingRecord, 'topic' | 'partition' | 'cause'>,
+    { key, value, timestampMs, headers }: Omit<OutgoingRecord, 'topic' | 'partition'>,
     topic: string,
-    cause: Readonly<{ offset: number; partition: number }>,
+    { offset, partition, tick = 0 }: Occasion,
   ): void {
-    this.#put(record, topic, { ...cause, index: 'dead-letter' });
+    const to = this.#partitionOf(topic, key, partition);
+    this.#outbox.begin(offset, tick);
+    this.#outbox.put(topic, to, key, value, timestampMs, headers, true);
     this.keep();
   }
 
   keep(): void {
-    this.#change = undefined;
+    this.#occasion = undefined;
     this.#keptServed = this.#served.length;
-    this.#keptOutgoing = this.#outgoing.length;
+    this.#outbox.keep();
     this.#overlay.keep();
   }
 
   undo(): void {
-    this.#change = undefined;
+    this.#occasion = undefined;
     this.#served.length = this.#keptServed;
-    this.#outgoing.length = this.#keptOutgoing;
+    this.#outbox.undo();
     this.#overlay.undo();
   }
 
@@ -102,7 +121,7 @@ export class Effects implements TaskContext {
     const sealed = {
       state: this.#overlay.seal(),
       served: this.#served,
-      outgoing: this.#outgoing,
+      outgoing: this.#outbox.seal(),
     };
     this.#clear();
     return sealed;
@@ -116,39 +135,10 @@ export class Effects implements TaskContext {
   }
 
   #clear(): void {
-    this.#change = undefined;
-    this.#replay = undefined;
+    this.#occasion = undefined;
     this.#served = [];
-    this.#outgoing = [];
     this.#keptServed = 0;
-    this.#keptOutgoing = 0;
-  }
-
-  #put(
-    record: Omit<OutgoingRecord, 'topic' | 'partition' | 'cause'>,
-    topic: string,
-    cause: Readonly<{ offset: number; partition: number; index: string }>,
-    askedPartition?: number,
-  ): void {
-    const id = `${this.task}:${cause.offset}:${cause.index}`;
-    this.#outgoing.push({
-      cause: this.#nextCause(cause.offset),
-      ...record,
-      topic,
-      partition: this.#partitionOf(topic, record.key, cause.partition, askedPartition),
-      headers: [...record.headers, [ID_HEADER, id]],
-    });
-  }
-
-  // The records of one offset are in one batch, those of one step too.
-  #nextCause(offset: number): Cause {
-    const last = this.#outgoing.at(-1)?.cause;
-    const replay = this.#replay;
-    if (replay !== undefined) {
-      return { replay, index: last === undefined ? 0 : last.index + 1 };
-    }
-    const isSame = last !== undefined && 'offset' in last && last.offset === offset;
-    return { offset, index: isSame ? last.index + 1 : 0 };
+    this.#outbox.clear();
   }
 
   #partitionOf(...asked: Parameters<Partitioner['partitionOf']>): number {

@@ -1,14 +1,21 @@
 import { MillraceError } from '../../domain/errors.ts';
-import { blocksOf, type LogRecord } from '../../domain/record-block.ts';
+import { joinBlocks } from '../../domain/joined-blocks.ts';
 import { Wakeup } from '../../lib/wakeup.ts';
 import type { EventLog, Producer } from '../../ports/event-log.ts';
-import type { OutgoingRecord, Store } from '../../ports/store.ts';
-import { isTurnRepeated, notAppended, parseAppended, withAppended } from './appended.ts';
+import type { Outgoing, Store } from '../../ports/store.ts';
+import {
+  type Appended,
+  isTurnRepeated,
+  notAppended,
+  parseAppended,
+  withAppended,
+} from './appended.ts';
+import { decodeChunk } from './outgoing-chunk.ts';
 import { OwnDeadLetters } from './own-dead-letters.ts';
 
-const RECORDS_PER_APPEND = 500;
+const BYTES_PER_APPEND = 4 << 20;
 /** More than this waiting makes the task wait too. */
-const MAX_WAITING = 5_000;
+const MAX_WAITING_BYTES = 16 << 20;
 const NOTHING: ReadonlySet<number> = new Set();
 
 /**
@@ -25,7 +32,7 @@ export class Forwarder {
   readonly #deadLetters: OwnDeadLetters;
   readonly #wakeup = new Wakeup();
   readonly #room = new Wakeup();
-  #waiting = 0;
+  #waitingBytes = 0;
 
   constructor({
     log,
@@ -39,10 +46,10 @@ export class Forwarder {
     this.#task = task;
   }
 
-  /** So many more records were committed. */
-  committed(records: number): void {
-    if (records === 0) return;
-    this.#waiting += records;
+  /** These chunks were committed. */
+  committed(chunks: readonly Uint8Array[]): void {
+    if (chunks.length === 0) return;
+    this.#waitingBytes += bytesOf(chunks);
     this.look();
   }
 
@@ -53,7 +60,7 @@ export class Forwarder {
 
   /** Returns once there is room for more, or `signal` aborts. */
   async room(signal: AbortSignal): Promise<void> {
-    while (this.#waiting > MAX_WAITING && !signal.aborted) await this.#room.wait(signal);
+    while (this.#waitingBytes > MAX_WAITING_BYTES && !signal.aborted) await this.#room.wait(signal);
   }
 
   /** Ends when `signal` aborts; what was not appended by then is at the next start. */
@@ -62,7 +69,7 @@ export class Forwarder {
     let producer: Producer | undefined;
     try {
       while (!signal.aborted) {
-        const outgoing = await this.#store.outgoing(this.#task, RECORDS_PER_APPEND);
+        const outgoing = await this.#store.outgoing(this.#task, BYTES_PER_APPEND);
         const last = outgoing.at(-1);
         if (last === undefined) {
           // Also what the store lost no longer waits.
@@ -71,50 +78,47 @@ export class Forwarder {
           continue;
         }
         producer ??= await this.#log.openProducer(this.#task);
-        const appended = parseAppended(producer.position);
-        const parked = isTurnRepeated(outgoing, appended)
-          ? await this.#deadLetters.offsets(signal)
-          : NOTHING;
-        if (signal.aborted) break;
-        const deadLetterTopic = this.#deadLetters.topic;
-        const fresh = notAppended(outgoing, appended, { deadLetterTopic, parked });
-        if (fresh.length > 0) {
-          const blocks = blocksOf(fresh.map(({ record }) => encoded(record)));
-          await this.#append(producer, blocks, JSON.stringify(withAppended(appended, fresh)));
-        }
+        if (!(await this.#append(producer, outgoing, signal))) break;
         await this.#store.forwarded(this.#task, last);
-        this.#forget(outgoing.length);
+        this.#forget(bytesOf(outgoing.map(({ chunk }) => chunk)));
       }
     } finally {
       await producer?.close();
     }
   }
 
-  /** Nobody is to stop who was fenced: a worker that was cut off takes part again. */
-  async #append(producer: Producer, ...what: Parameters<Producer['append']>): Promise<void> {
+  /** What of it is in the log already is not appended again. False when `signal` aborted before. */
+  async #append(
+    producer: Producer,
+    outgoing: readonly Outgoing[],
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const chunks = outgoing.map(({ chunk }) => decodeChunk(chunk));
+    const appended = parseAppended(producer.position);
+    const parked = isTurnRepeated(chunks, appended)
+      ? await this.#deadLetters.offsets(signal)
+      : NOTHING;
+    if (signal.aborted) return false;
+    const deadLetterTopic = this.#deadLetters.topic;
+    const blocks = notAppended(chunks, appended, { deadLetterTopic, parked });
+    if (blocks.length === 0) return true;
+    const position: Appended = withAppended(appended, chunks);
     try {
-      await producer.append(...what);
+      await producer.append(joinBlocks(blocks), JSON.stringify(position));
+      return true;
     } catch (error) {
+      // Nobody is to stop who was fenced: a worker that was cut off takes part again.
       const isFenced = error instanceof MillraceError && error.code === 'producer_fenced';
       throw isFenced ? new MillraceError('task_taken_over', { task: this.#task }, error) : error;
     }
   }
 
-  #forget(records: number): void {
-    this.#waiting = Math.max(0, this.#waiting - records);
+  #forget(bytes: number): void {
+    this.#waitingBytes = Math.max(0, this.#waitingBytes - bytes);
     this.#room.raise();
   }
 }
 
-function encoded({ topic, partition, key, value, headers, timestampMs }: OutgoingRecord): {
-  topic: string;
-  partition: number;
-  record: Omit<LogRecord, 'offset'>;
-} {
-  const bytes = (text: string | null) => (text === null ? null : Buffer.from(text));
-  return {
-    topic,
-    partition,
-    record: { key: bytes(key), value: bytes(value), headers, timestampMs },
-  };
+function bytesOf(chunks: readonly Uint8Array[]): number {
+  return chunks.reduce((sum, chunk) => sum + chunk.length, 0);
 }

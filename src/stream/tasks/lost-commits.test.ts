@@ -125,7 +125,8 @@ describe('a task with nothing to commit', () => {
   test('does not wait for room that lost records took', async () => {
     const store = new LossyStore();
     const log = await newLog();
-    const records = Array.from({ length: 5_200 }, () => order(1, '1'));
+    // 4 KB a record, more of them than may wait.
+    const records = Array.from({ length: 6_000 }, () => order(1, '1'.padStart(4096, '0')));
     await append(log, records);
     let isStuck = true;
     const openProducer = log.openProducer.bind(log);
@@ -141,7 +142,7 @@ describe('a task with nothing to commit', () => {
     };
     const limits = { maxRecords: 200 };
     await using running = start({ log, store: store.asSeen(), limits });
-    await running.status(({ records: taken }) => taken > 5_000);
+    await running.status(({ records: taken }) => taken > 4_000);
     store.lose(EVERYTHING);
     isStuck = false;
     await eventually(async () => {

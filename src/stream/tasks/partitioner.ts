@@ -27,13 +27,19 @@ export class Partitioner {
    * Where a record goes: `asked` if given; by its key; else, so that replays agree, by `origin`, the
    * partition that caused it. Throws `topic_missing`.
    */
-  partitionOf(topic: string, key: string | null, origin: number, asked?: number): number {
+  partitionOf(
+    topic: string,
+    key: Uint8Array | string | null,
+    origin: number,
+    asked?: number,
+  ): number {
     const count = this.countOf(topic);
     if (asked !== undefined) {
       if (Number.isInteger(asked) && asked >= 0 && asked < count) return asked;
       throw new MillraceError('topic_missing', { topic, partition: asked, partitions: count });
     }
     if (count === 1) return 0;
-    return (key === null ? origin : murmur2(Buffer.from(key)) & 0x7fffffff) % count;
+    if (key === null) return origin % count;
+    return (murmur2(typeof key === 'string' ? Buffer.from(key) : key) & 0x7fffffff) % count;
   }
 }

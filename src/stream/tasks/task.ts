@@ -429,7 +429,7 @@ export class Task {
     this.#stored = to;
     this.#processed += records;
     this.#conflicts = NO_CONFLICTS;
-    this.#forwarder.committed(effects.outgoing.length);
+    this.#forwarder.committed(effects.outgoing);
     this.#options.onProgress();
   }
 }
