@@ -19,7 +19,7 @@ export interface OperatorState {
   get(key: string): unknown;
   /** Undefined removes. */
   set(key: string, value: unknown): void;
-  /** All entries whose key starts with `prefix`, in no order. */
+  /** All entries whose key starts with `prefix`, in the order of their keys. */
   entries(prefix: string): readonly (readonly [key: string, value: unknown])[];
   /** Says that `get` will be called. */
   want(key: string): void;
@@ -63,5 +63,5 @@ export interface OperatorTimer {
 
 /** Text by which keys are equal, stored and partitioned. */
 export function keyText(key: Key): string {
-  return typeof key === 'number' ? String(key) : (JSON.stringify(key) ?? 'null');
+  return Number.isInteger(key) ? String(key) : (JSON.stringify(key) ?? 'null');
 }

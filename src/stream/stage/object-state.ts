@@ -37,7 +37,9 @@ export class ObjectState {
   #dirty: (readonly [key: string, entry: Entry])[] = [];
   /** What the element at hand replaced, in order. */
   #undo: (readonly [entry: Entry, value: unknown])[] = [];
+  /** Prefixes of which everything is at hand, until the batch ends. */
   readonly #ranges = new Set<string>();
+  #isFillingRange = false;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -51,13 +53,10 @@ export class ObjectState {
     return entry.value;
   }
 
-  /** Undefined removes. */
+  /** Undefined removes. Throws a Miss where what it replaces is not at hand: it may be undone. */
   set(key: string, value: unknown): void {
-    let entry = this.#entries.get(key);
-    if (entry === undefined) {
-      entry = { value: undefined, isDirty: false, wasUsed: true };
-      this.#entries.set(key, entry);
-    }
+    const entry = this.#entries.get(key);
+    if (entry === undefined) throw new Miss(key);
     this.#undo.push([entry, entry.value]);
     entry.value = value;
     if (entry.isDirty) return;
@@ -65,14 +64,14 @@ export class ObjectState {
     this.#dirty.push([key, entry]);
   }
 
-  /** Throws a Miss unless all such keys are at hand. */
+  /** In the order of their keys. Throws a Miss unless all such keys are at hand. */
   entries(prefix: string): (readonly [key: string, value: unknown])[] {
     if (!this.#ranges.has(prefix)) throw new Miss(prefix, true);
     const found: (readonly [string, unknown])[] = [];
     for (const [key, { value }] of this.#entries) {
       if (value !== undefined && key.startsWith(prefix)) found.push([key, value]);
     }
-    return found;
+    return found.toSorted(([a], [b]) => (a < b ? -1 : 1));
   }
 
   want(key: string): void {
@@ -93,8 +92,14 @@ export class ObjectState {
     this.#entries.set(key, { value, isDirty: false, wasUsed: true });
   }
 
+  /** All that the store has under a prefix is to be filled in: until it is, nothing leaves. */
+  beginRange(): void {
+    this.#isFillingRange = true;
+  }
+
   /** All that the store has under the prefix was filled in. */
   filledRange(prefix: string): void {
+    this.#isFillingRange = false;
     this.#ranges.add(prefix);
   }
 
@@ -121,6 +126,8 @@ export class ObjectState {
 
   /** The sealed writes are in the store: what is not of use may leave. */
   committed(): void {
+    // The batch under way may count on ranges being whole.
+    if (this.#ranges.size > 0 || this.#isFillingRange) return;
     if (this.#entries.size <= this.#limit) return;
     // Each that was used gets a second chance, at the end of the row.
     let looks = this.#entries.size;
@@ -138,6 +145,7 @@ export class ObjectState {
   reset(): void {
     this.#entries.clear();
     this.#ranges.clear();
+    this.#isFillingRange = false;
     this.#wanted.clear();
     this.#dirty = [];
     this.#undo.length = 0;

@@ -222,6 +222,7 @@ export class StageHandler implements RecordHandler {
   async #fetch({ key, isPrefix }: Miss): Promise<void> {
     if (isPrefix) {
       const { store, task } = this.#parts;
+      this.#state.beginRange();
       for await (const [each, value] of store.range(task, key)) this.#state.fill(each, value);
       this.#state.filledRange(key);
       return;
