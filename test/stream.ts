@@ -10,7 +10,6 @@ import type { EventLog } from '../src/ports/event-log.ts';
 import { readTo } from '../src/ports/read-to.ts';
 import type { Store } from '../src/ports/store.ts';
 import type { Processor, TaskContext } from '../src/stream/processor.ts';
-import type { Compiled } from '../src/stream/topology/compile.ts';
 import { TaskRunner, type TaskRunnerOptions } from '../src/stream/tasks/task-runner.ts';
 
 /** For tests of the stream engine: a log with the topics that they use, and what they do to it. */
@@ -182,7 +181,7 @@ export type Running = AsyncDisposable &
   }>;
 
 export function start(
-  parts: Readonly<{ log: EventLog; store?: Store; processor?: Processor | Compiled }> &
+  parts: Readonly<{ log: EventLog; store?: Store; processor?: TaskRunnerOptions['processor'] }> &
     Partial<Pick<TaskRunnerOptions, 'limits' | 'onChange' | 'onMissingHistory' | 'progress'>>,
 ): Running {
   const { log, store = new MemoryStore(), processor = totals(), ...rest } = parts;
