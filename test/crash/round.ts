@@ -2,6 +2,7 @@ import { rm } from 'node:fs/promises';
 import { setTimeout as wait } from 'node:timers/promises';
 import { LmdbEventLog } from '../../src/adapters/lmdb/event-log.ts';
 import { DataDirectory, placesIn } from '../../src/app/config/data-directory.ts';
+import { verifyAnalytics } from './analytics.ts';
 import { CaptureAlone } from './capture-alone.ts';
 import type { RoundPlan } from './plan.ts';
 import { runShop } from './shop-load.ts';
@@ -77,6 +78,8 @@ async function proveRound(
     result.records += records;
     result.copiedLate += copiedLate;
   }
+  // Capture alone has nobody to make anything of its records until the end.
+  await verifyAnalytics(log);
   return result;
 }
 

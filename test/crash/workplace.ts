@@ -62,8 +62,13 @@ function pipelineText(partitions: number): string {
   const topic = JSON.stringify(topicOf('crash_rows'));
   return `import { definePipeline } from ${JSON.stringify(join(ROOT, 'src/index.ts'))};
 import { pipeline as shop } from ${JSON.stringify(join(SHOP, 'pipeline.ts'))};
-const { schema, ...rest } = shop;
-export const pipeline = definePipeline({ ...rest, partitions: { ${topic}: ${partitions} } });
+import { crashAnalytics } from ${JSON.stringify(join(import.meta.dirname, 'analytics.ts'))};
+const { schema, processors, ...rest } = shop;
+export const pipeline = definePipeline({
+  ...rest,
+  processors: [...processors, crashAnalytics()],
+  partitions: { ${topic}: ${partitions} },
+});
 `;
 }
 
