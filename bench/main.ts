@@ -7,12 +7,14 @@ import { benchCopy } from './copy.ts';
 import type { Figures } from './figures.ts';
 import { benchKafka } from './kafka.ts';
 import { benchLatency } from './latency.ts';
+import { benchStream } from './stream.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<Figures>>> = {
   capture: benchCapture,
   copy: benchCopy,
   kafka: benchKafka,
   latency: benchLatency,
+  stream: benchStream,
 };
 
 const [name = '', ...flags] = process.argv.slice(2);
