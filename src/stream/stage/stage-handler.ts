@@ -2,7 +2,7 @@ import { MillraceError } from '../../domain/errors.ts';
 import type { LogRecord } from '../../domain/record-block.ts';
 import type { StateWrite } from '../../ports/store.ts';
 import { deadLetter } from '../tasks/dead-letters.ts';
-import { type Failure, failureOf } from '../tasks/failure.ts';
+import { type Failure, failureOf, type FailureStage } from '../tasks/failure.ts';
 import type {
   HandlerParts,
   HandlerTimer,
@@ -19,6 +19,9 @@ const TIME = `${RESERVED}time`;
 const TOPOLOGY = `${RESERVED}topology`;
 /** So much that is due together has its state fetched together. */
 const DUE_AT_ONCE = 1000;
+
+/** What effects come after: the record at this offset, and so many of its task's ticks. */
+type Since = Readonly<{ offset: number; tick: number }>;
 
 /** Runs one stage of a topology in one task. */
 export class StageHandler implements RecordHandler {
@@ -45,15 +48,7 @@ export class StageHandler implements RecordHandler {
       state: this.#state,
       outputs: {
         serve: (write) => effects.serve(write),
-        put: (topic, to, key, value, timestampMs, headers = []) =>
-          effects.forward({
-            topic,
-            key,
-            value,
-            timestampMs,
-            headers,
-            ...(to !== undefined && { partition: to }),
-          }),
+        put: (...record) => effects.put(...record),
         countLate: () => {
           this.#late += 1;
         },
@@ -62,7 +57,8 @@ export class StageHandler implements RecordHandler {
     if (compiled.isTimed) {
       this.timer = {
         nextMs: () => this.#run.nextMs(),
-        advance: (timeMs, { after }) => this.#advance(timeMs, after),
+        advance: (timeMs, { after, number }) =>
+          this.#advance(timeMs, { offset: after - 1, tick: number }),
       };
     }
   }
@@ -138,8 +134,8 @@ export class StageHandler implements RecordHandler {
   /** May be called again after a Miss: what was done is kept, the rest is not. */
   #process(item: Item, record: LogRecord): Failure | undefined {
     this.#run.observe(item);
-    if (this.#compiled.isTimed) this.#fireDue(record.offset);
-    this.#begin(record.offset, item.recordMs);
+    if (this.#compiled.isTimed) this.#fireDue({ offset: record.offset, tick: 0 });
+    this.#begin(record.offset, 0);
     try {
       this.#run.process(item);
     } catch (error) {
@@ -150,42 +146,42 @@ export class StageHandler implements RecordHandler {
     return undefined;
   }
 
-  async #advance(timeMs: number, after: number): Promise<void> {
+  async #advance(timeMs: number, since: Since): Promise<void> {
     this.#run.time.advance(timeMs);
     for (;;) {
       try {
-        this.#fireDue(after - 1);
+        this.#fireDue(since);
         break;
       } catch (error) {
         if (!(error instanceof Miss)) throw error;
         await this.#fetch(error);
       }
     }
-    this.#begin(after - 1, timeMs);
+    this.#begin(since.offset, since.tick);
     this.#run.tellTime();
     this.#keep();
   }
 
-  #fireDue(offset: number): void {
+  #fireDue(since: Since): void {
     for (let [due] = this.#run.due(1); due !== undefined; [due] = this.#run.due(1)) {
-      this.#begin(offset, this.#run.time.watermarkMs);
+      this.#begin(since.offset, since.tick);
       try {
         this.#run.fire(due);
       } catch (error) {
-        const failure = this.#undone(error);
-        this.#giveUp(due, offset, failure);
+        const failure = this.#undone(error, 'timer');
+        this.#giveUp(due, since, failure);
       }
       this.#keep();
     }
   }
 
   /** What is due can't be done: it would fail again with each record that comes. */
-  #giveUp(due: string, offset: number, failure: Failure): void {
+  #giveUp(due: string, since: Since, failure: Failure): void {
     const { effects, deadLetterTopic, partition, task } = this.#parts;
     const value = this.#state.get(due);
     this.#run.drop(due);
     const record: LogRecord = {
-      offset,
+      offset: since.offset,
       timestampMs: this.#run.time.watermarkMs,
       key: Buffer.from(due),
       value: Buffer.from(JSON.stringify(value ?? null)),
@@ -193,12 +189,12 @@ export class StageHandler implements RecordHandler {
     };
     const from = { ...partition, processor: this.#compiled.topology.name, task };
     const letter = deadLetter(record, failure, from);
-    effects.putDeadLetter(letter, deadLetterTopic, { offset, partition: partition.partition });
+    effects.putDeadLetter(letter, deadLetterTopic, { ...since, ...partition });
   }
 
-  #begin(offset: number, timestampMs: number): void {
+  #begin(offset: number, tick: number): void {
     const { partition } = this.#parts.partition;
-    this.#parts.effects.begin({ offset, partition, source: { ts_ms: timestampMs } } as never);
+    this.#parts.effects.begin({ offset, partition, tick });
   }
 
   // A user's function may have caught it; what it then did stands on what did not happen.
@@ -209,14 +205,14 @@ export class StageHandler implements RecordHandler {
     this.#state.keep();
   }
 
-  #undone(error: unknown): Failure {
+  #undone(error: unknown, stage: FailureStage = 'process'): Failure {
     const { fault } = this.#parts.effects;
     if (fault !== undefined) throw fault.error;
     this.#parts.effects.undo();
     this.#state.undo();
     if (error instanceof Miss) throw error;
     const step = stepOf(error);
-    return { ...failureOf('process', error), ...(step !== undefined && { step }) };
+    return { ...failureOf(stage, error), ...(step !== undefined && { step }) };
   }
 
   async #fetch({ key, isPrefix }: Miss): Promise<void> {

@@ -130,7 +130,8 @@ export function parkedOffsetOf({ headers }: LogRecord, task: string): number | u
   const facts = new Map(headers);
   const stage = facts.get('__connect.errors.stage');
   const isOurs = facts.get('__connect.errors.task.id') === task;
-  return isOurs && stage !== 'truncate' ? Number(facts.get('__connect.errors.offset')) : undefined;
+  const isParked = stage !== 'truncate' && stage !== 'timer';
+  return isOurs && isParked ? Number(facts.get('__connect.errors.offset')) : undefined;
 }
 
 function explained(reason: DeadLetterReason): Pick<Failure, 'name' | 'message' | 'stack'> {

@@ -1,5 +1,8 @@
-/** Where a record failed: made into a change, asked for its state keys, processed, or taken by a sink. */
-export type FailureStage = 'decode' | 'reads' | 'process' | 'sink';
+/**
+ * Where a record failed: made into a change, asked for its state keys, processed, or taken by a sink.
+ * `timer`: what time had made due failed, and no record is to blame.
+ */
+export type FailureStage = 'decode' | 'reads' | 'process' | 'sink' | 'timer';
 
 /** Why a record was not taken into account. */
 export type Failure = Readonly<{
