@@ -2,6 +2,24 @@ export type { Change, ChangeEvent, Operation, Row } from './domain/envelope.ts';
 export { defineTable, type TableRef } from './domain/table.ts';
 export type { ServedWrite } from './ports/store.ts';
 export type { OutgoingRecord, Processor, TaskContext, TaskState } from './stream/processor.ts';
+export type {
+  Sink,
+  SinkAccount,
+  SinkBatch,
+  SinkRecord,
+  SinkRefusal,
+  SinkWriter,
+} from './ports/sink.ts';
+export {
+  customSink,
+  type CustomSinkOptions,
+  postgresTable,
+  type PostgresTableOptions,
+  type SinkDeclaration,
+  webhook,
+  type WebhookOptions,
+} from './stream/sinks/declarations.ts';
+export type { SinkOptions } from './stream/sinks/sink-operator.ts';
 export type { Fact } from './stream/operators/source.ts';
 export type { ServedEntry, ServeOptions } from './stream/operators/serve.ts';
 export type { ToOptions } from './stream/operators/to.ts';

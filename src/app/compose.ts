@@ -12,7 +12,9 @@ import type { Processor } from '../stream/processor.ts';
 import { TaskRunner, type TaskRunnerOptions } from '../stream/tasks/task-runner.ts';
 import type { Config } from './config/config.ts';
 import { placesIn } from './config/data-directory.ts';
+import type { Environment } from './config/environment.ts';
 import type { Pipeline } from './pipeline.ts';
+import { processorNames, readSinks } from './sinks.ts';
 import { COMMANDS, deadLetterTopic, declaredTopics } from './topics.ts';
 
 /** Something that runs and tells how it is. */
@@ -60,7 +62,7 @@ export function topicsOf(pipeline: Pipeline): TopicDeclaration[] {
   const written = new Map(processors.flatMap(writtenBy).map((each) => [each.name, each]));
   const read = new Set(processors.flatMap(readBy).filter((topic) => !written.has(topic)));
   return [
-    ...declaredTopics(pipeline.processors.map(({ name }) => name)),
+    ...declaredTopics(processorNames(pipeline)),
     ...written.values(),
     ...[...read].map(
       (name) => ({ name, partitions: partitions(name), cleanup: 'delete' }) as const,
@@ -100,20 +102,31 @@ export function processorPart(name: string): string {
   return `processor ${name}`;
 }
 
-/** The processors of a pipeline, each a part of its own, so that one that fails leaves the others alone. */
+/**
+ * The processors of a pipeline, and the sinks of its topologies, each a part of its own, so that one
+ * that fails leaves the others alone. `environment` fills in what sinks take from it.
+ */
 export function composeProcessors(
   pipeline: Pipeline,
   { log, store }: Readonly<{ log: EventLog; store: Store }>,
   {
     bufferRecords,
+    environment = {},
+    onMissingHistory,
     ...hooks
   }: Pick<Config['stream'], 'bufferRecords'> &
+    Readonly<{ environment?: Environment }> &
     Pick<TaskRunnerOptions, 'onMissingHistory' | 'onChange'>,
 ): Part[] {
   // Of each partition, one commit is under way while the next is filled.
-  const limits = { maxRecords: Math.floor(bufferRecords / 2) };
-  return compiledOf(pipeline).map((processor) => {
+  const maxRecords = Math.floor(bufferRecords / 2);
+  const { processors: sinks } = readSinks(pipeline, environment);
+  return [...compiledOf(pipeline), ...sinks].map((processor) => {
     const name = 'stages' in processor ? processor.topology.name : processor.name;
+    const isSink = 'sink' in processor;
+    const limits = {
+      maxRecords: isSink ? Math.min(maxRecords, processor.sink.batchRecords) : maxRecords,
+    };
     const runner = new TaskRunner({
       processor,
       log,
@@ -123,6 +136,8 @@ export function composeProcessors(
       deadLetterTopic: deadLetterTopic(name),
       limits,
       ...hooks,
+      // What a sink reads comes from no table: nobody can copy it anew.
+      ...(onMissingHistory !== undefined && !isSink && { onMissingHistory }),
     });
     return {
       name: processorPart(name),

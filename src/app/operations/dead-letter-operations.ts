@@ -3,6 +3,7 @@ import { MillraceError } from '../../domain/errors.ts';
 import type { Store } from '../../ports/store.ts';
 import { listParked, type ParkedRecord as StoredRecord } from '../../stream/tasks/dead-letters.ts';
 import { REPLAYS } from '../../stream/tasks/task.ts';
+import { processorNames } from '../sinks.ts';
 import { parsedOrText } from './consume.ts';
 import { type OperationContext, refuseAbsent, runningIn, storeIn } from './operation-context.ts';
 import type { ParkedOutcome, ParkedRecord, ParkedTarget } from './operations.ts';
@@ -38,9 +39,10 @@ export async function settleDeadLetters(
   const { commands, pipeline } = runningIn(context);
   const store = storeIn(context);
   const processor = 'id' in target ? parseId(target.id).processor : target.processor;
-  if (!pipeline.processors.some(({ name }) => name === processor))
+  const known = processorNames(pipeline);
+  if (!known.includes(processor))
     throw new MillraceError('usage', {
-      expected: `a processor of this pipeline: ${pipeline.processors.map(({ name }) => name).join(', ')}`,
+      expected: `a processor of this pipeline: ${known.join(', ')}`,
       found: processor,
     });
   refuseAbsent(context, `processor:${processor}`);

@@ -1,6 +1,7 @@
 import { readConfig } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
 import { connectorFileOf, loadPipeline, readConnector, serverOf } from '../config/load-pipeline.ts';
+import { processorNames } from '../sinks.ts';
 import { deadLetterTopic } from '../topics.ts';
 
 /**
@@ -39,7 +40,7 @@ async function topicsOf(env: Environment, pipelineDir: string): Promise<string> 
   const pipeline = await loadPipeline(pipelineDir);
   const file = connectorFileOf(pipeline, pipelineDir);
   const { topicPrefix } = readConnector(file, env, serverOf(config.source), config.connector.kind);
-  const dead = pipeline.processors.map(({ name }) => escaped(deadLetterTopic(name)));
+  const dead = processorNames(pipeline).map((name) => escaped(deadLetterTopic(name)));
   return [`${escaped(topicPrefix)}\\..*`, ...dead, 'millrace\\..*'].join('|');
 }
 

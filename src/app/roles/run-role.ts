@@ -27,6 +27,7 @@ import { PartFailures } from './part-failures.ts';
 import type { Pipeline } from '../pipeline.ts';
 import { runParts } from './run-parts.ts';
 import { refuseUnready } from '../operations/source-check.ts';
+import { readSinks, warnOfResting } from '../sinks.ts';
 import { StatusBoard } from '../status/status-board.ts';
 import { StatusPublisher } from '../status/status-publisher.ts';
 import { partStateOf } from './worker-messages.ts';
@@ -95,15 +96,17 @@ async function capture({ adoptSlot }: CaptureRole, place: Place): Promise<void> 
 }
 
 async function stream({ processors }: StreamRole, place: Place): Promise<void> {
-  const { config, log, logger, stack, worker } = place;
+  const { config, options, log, logger, stack, worker } = place;
   const pipeline = onlyProcessors(place.pipeline, processors);
   const { name } = connectorOf(place);
+  warnOfResting(readSinks(pipeline, options.env), logger);
   const store = stack.use(await openStore(config));
   const parts = composeProcessors(
     pipeline,
     { log, store },
     {
       ...config.stream,
+      environment: options.env,
       onMissingHistory: async (topic, stop) => {
         logger.warn({ topic }, 'the log does not reach back: asking the connector for a copy');
         await requestCopy(log, name, topic, stop);

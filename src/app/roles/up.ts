@@ -27,6 +27,7 @@ import { runParts } from './run-parts.ts';
 import { runWorker } from './run-worker.ts';
 import { addressOf } from '../operations/source-address.ts';
 import { refuseUnready } from '../operations/source-check.ts';
+import { readSinks, warnOfResting } from '../sinks.ts';
 import { StatusBoard } from '../status/status-board.ts';
 import { StatusPublisher } from '../status/status-publisher.ts';
 import { newWorkerId } from './worker-id.ts';
@@ -73,11 +74,13 @@ async function up(
   const connectorFile = connectorFileOf(pipeline, options.pipelineDir);
   // A faulty file ends the start before anything is created.
   readConnector(connectorFile, options.env, serverOf(config.source), config.connector.kind);
+  const sinks = readSinks(pipeline, options.env);
 
   await using stack = new AsyncDisposableStack();
   stack.use(await DataDirectory.open(dataDir, 'up'));
   const { logger } = stack.use(openLogger(dataDir, config.logLevel));
   logger.info({ pid: process.pid, pipeline: pipeline.name }, 'starting');
+  warnOfResting(sinks, logger);
   const wake = Bell.memory();
   const { embedded, log, store } = await openParts(stack, config, wake, onEvent, signal);
   await log.createTopics(topicsOf(pipeline));

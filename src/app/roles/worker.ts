@@ -40,6 +40,7 @@ async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
       { log, store },
       {
         ...task.stream,
+        environment: task.environment,
         onMissingHistory: (topic, stop) => requestCopy(log, config.name, topic, stop),
         onChange: () => publisher.changed(),
       },
