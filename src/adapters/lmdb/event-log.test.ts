@@ -14,7 +14,7 @@ import { MillraceError } from '../../domain/errors.ts';
 import { blocksOf, type LogRecord, type RecordBlock } from '../../domain/record-block.ts';
 import { Bell } from '../../lib/bell.ts';
 import { readTo } from '../../ports/read-to.ts';
-import type { EventLog, TopicDeclaration } from '../../ports/event-log.ts';
+import type { Assignment, EventLog, TopicDeclaration } from '../../ports/event-log.ts';
 import { LmdbEventLog, type LmdbEventLogOptions } from './event-log.ts';
 
 const HOUR_MS = 3_600_000;
@@ -64,6 +64,40 @@ describe('LmdbEventLog', () => {
     assert.equal(producer.position, 'one');
     await producer.append([block(['c'])]);
     assert.deepEqual(await values(log), ['a', 'b', 'c']);
+  });
+
+  test('gives each partition of a group to one of the threads that share it', async () => {
+    await using folder = await temporaryFolder();
+    const wake = Bell.memory();
+    await using stack = new AsyncDisposableStack();
+    const counts = { orders: 4, items: 3, users: 1, visits: 1 };
+    const declared = Object.entries(counts).map(
+      ([name, partitions]) => ({ name, partitions, cleanup: 'delete' }) as const,
+    );
+    const logs: LmdbEventLog[] = [];
+    for (const index of [0, 1, 2])
+      logs.push(stack.use(await opened(folder.dir, { wake, share: { index, of: 3 } })));
+    await logs[0]?.createTopics(declared);
+    const { signal } = new AbortController();
+    const first = new Set<number>();
+    for (const group of ['a', 'b', 'c', 'd', 'e', 'f']) {
+      const shares: string[][] = [];
+      for (const [index, log] of logs.entries()) {
+        // The order in which a member names its topics means nothing.
+        const topics = index === 1 ? Object.keys(counts).toReversed() : Object.keys(counts);
+        const joined = log.join(group, topics, signal);
+        const { value } = await joined[Symbol.asyncIterator]().next();
+        shares.push((value as Assignment).map(({ topic, partition }) => `${topic}-${partition}`));
+      }
+      const all = declared.flatMap(({ name, partitions }) =>
+        Array.from({ length: partitions }, (_, partition) => `${name}-${partition}`),
+      );
+      assert.equal(shares.flat().length, all.length);
+      assert.deepEqual(new Set(shares.flat()), new Set(all));
+      assert.deepEqual(new Set(shares.map(({ length }) => length)), new Set([3]));
+      first.add(shares.findIndex((share) => share.includes('items-0')));
+    }
+    assert.ok(first.size > 1, 'groups begin at different threads');
   });
 
   test('reads on through rolls, also in an object that had the older segments open', async () => {

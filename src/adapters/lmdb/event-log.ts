@@ -2,6 +2,7 @@ import { MillraceError } from '../../domain/errors.ts';
 import type { LogRecord, RecordBlock } from '../../domain/record-block.ts';
 import { Bell } from '../../lib/bell.ts';
 import { GroupMembers } from '../../lib/group-members.ts';
+import { murmur2 } from '../../lib/murmur2.ts';
 import type {
   Assignment,
   EventLog,
@@ -23,8 +24,16 @@ export type LmdbEventLogOptions = Readonly<{
   retention: Retention;
   /** A segment is closed at this size; retention removes whole segments. */
   segmentBytes?: number;
+  /**
+   * The part of each group's partitions that `join` gives out here, where the members of a group
+   * are in `of` threads, each with an object of its own: `index` counts from 0. They join with the
+   * same topics.
+   */
+  share?: Readonly<{ index: number; of: number }>;
   now?: () => number;
 }>;
+
+const ALL = { index: 0, of: 1 };
 
 const ROWS_CHANGED = 'segments were removed';
 
@@ -32,18 +41,20 @@ const ROWS_CHANGED = 'segments were removed';
  * The event log in LMDB files of this machine. Several threads of one process may open the same
  * folder, each with its own object; whoever starts the process keeps other processes out.
  *
- * `join` splits partitions among the members that joined through this object.
+ * `join` splits this object's share of partitions among the members that joined through it.
  */
 export class LmdbEventLog implements EventLog {
   readonly #segments: LogSegments;
   readonly #writer: LogWriter;
   readonly #bell: Bell;
   readonly #groups = new GroupMembers();
+  readonly #share: typeof ALL;
   readonly #topics = new Map<string, TopicDeclaration>();
   readonly #closing = new AbortController();
   readonly #following: Promise<void>;
 
-  private constructor(segments: LogSegments, bell: Bell) {
+  private constructor(segments: LogSegments, bell: Bell, share: typeof ALL) {
+    this.#share = share;
     this.#segments = segments;
     this.#bell = bell;
     this.#writer = new LogWriter(segments, () => bell.ring(ROWS_CHANGED));
@@ -56,12 +67,13 @@ export class LmdbEventLog implements EventLog {
     wake,
     retention,
     segmentBytes = Math.ceil(retention.bytes / 8),
+    share = ALL,
     now = Date.now,
   }: LmdbEventLogOptions): Promise<LmdbEventLog> {
     // Address space, not memory: so large that LMDB never has to map a growing file anew.
     const mapBytes = segmentBytes * 2 + (1 << 30);
     const segments = await LogSegments.open({ dir, retention, segmentBytes, mapBytes, now });
-    return new LmdbEventLog(segments, new Bell(wake));
+    return new LmdbEventLog(segments, new Bell(wake), share);
   }
 
   async createTopics(declarations: readonly TopicDeclaration[]): Promise<void> {
@@ -181,10 +193,11 @@ export class LmdbEventLog implements EventLog {
     signal: AbortSignal,
   ): AsyncGenerator<Assignment, void, undefined> {
     const current = await this.#segments.follow();
-    const partitions = topics.flatMap((topic) =>
-      partitionsOf(this.#topicOf(current, { topic, partition: 0 })),
-    );
-    yield* this.#groups.join(group, partitions, AbortSignal.any([signal, this.#closing.signal]));
+    const partitions = [...new Set(topics)]
+      .toSorted()
+      .flatMap((topic) => partitionsOf(this.#topicOf(current, { topic, partition: 0 })));
+    const share = shareOf(group, partitions, this.#share);
+    yield* this.#groups.join(group, share, AbortSignal.any([signal, this.#closing.signal]));
   }
 
   async sizeBytes(): Promise<number> {
@@ -262,6 +275,16 @@ export class LmdbEventLog implements EventLog {
       await this.#bell.heard(ROWS_CHANGED, seen, signal, true);
     }
   }
+}
+
+/** Groups begin at different threads, or the first would have all that have only one partition. */
+function shareOf(
+  group: string,
+  partitions: Assignment,
+  { index, of }: Readonly<{ index: number; of: number }>,
+): Assignment {
+  const first = murmur2(Buffer.from(group)) >>> 0;
+  return partitions.filter((_, nth) => (first + nth) % of === index);
 }
 
 function idOf({ topic, partition }: TopicPartition): string {

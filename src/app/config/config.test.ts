@@ -29,7 +29,7 @@ describe('readConfig', () => {
       connector: { kind: 'native' },
       retention: { ms: 168 * 3_600_000, bytes: 2_147_483_648 },
       generator: { recordsPerBatch: 100, intervalMs: 10_000 },
-      stream: { bufferRecords: 1000 },
+      stream: { bufferRecords: 1000, threads: 1 },
       logLevel: 'info',
     });
   });
@@ -73,7 +73,7 @@ describe('readConfig', () => {
         'MOCK_DATA_RECORDS_PER_BATCH: found "0", expected a whole number from 1 to 1000000',
         'MOCK_DATA_INTERVAL_SECONDS: found "ten", expected a number from 0.001 to 86400',
         'LOG_LEVEL: found "loud", expected one of trace, debug, info, warn, error, fatal, silent',
-        'MILLRACE_RETENTION: no such variable, expected one of MILLRACE_CONNECT_PLACEHOLDERS, MILLRACE_CONNECT_URL, MILLRACE_DATA_DIR, MILLRACE_LOG_RETENTION_BYTES, MILLRACE_LOG_RETENTION_HOURS',
+        'MILLRACE_RETENTION: no such variable, expected one of MILLRACE_CONNECT_PLACEHOLDERS, MILLRACE_CONNECT_URL, MILLRACE_DATA_DIR, MILLRACE_LOG_RETENTION_BYTES, MILLRACE_LOG_RETENTION_HOURS, MILLRACE_STREAM_THREADS',
       ],
     );
   });

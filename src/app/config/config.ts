@@ -36,7 +36,7 @@ export type Config = Readonly<{
   connector: Readonly<{ kind: 'native' }> | DebeziumEngine;
   retention: Readonly<{ ms: number; bytes: number }>;
   generator: Readonly<{ recordsPerBatch: number; intervalMs: number }>;
-  stream: Readonly<{ bufferRecords: number }>;
+  stream: Readonly<{ bufferRecords: number; threads: number }>;
   logLevel: LogLevel;
 }>;
 
@@ -68,6 +68,7 @@ export function readConfig(
     },
     stream: {
       bufferRecords: read.integer('STREAM_BUFFER_SIZE', 1000, { min: 2, max: 10_000_000 }),
+      threads: read.integer('MILLRACE_STREAM_THREADS', 1, { min: 1, max: 64 }),
     },
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
   };

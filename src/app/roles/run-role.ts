@@ -105,7 +105,7 @@ async function stream({ processors }: StreamRole, place: Place): Promise<void> {
     pipeline,
     { log, store },
     {
-      ...config.stream,
+      bufferRecords: config.stream.bufferRecords,
       environment: options.env,
       onMissingHistory: async (topic, stop) => {
         logger.warn({ topic }, 'the log does not reach back: asking the connector for a copy');

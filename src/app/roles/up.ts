@@ -31,13 +31,15 @@ import { readSinks, warnOfResting } from '../sinks.ts';
 import { StatusBoard } from '../status/status-board.ts';
 import { StatusPublisher } from '../status/status-publisher.ts';
 import { newWorkerId } from './worker-id.ts';
-import { partStateOf, type WorkerTask } from './worker-messages.ts';
+import { inThreads, type StreamTask, streamThreads } from './stream-threads.ts';
+import { partStateOf } from './worker-messages.ts';
 
 const TICK_MS = 1000;
 
 /**
  * Runs everything in this process until `signal` aborts or an operator stops it: PostgreSQL
- * (embedded or the user's), capture and processors in threads of their own, log, store, socket.
+ * (embedded or the user's), capture and processors in threads of their own (of the
+ * processors as many as are configured), log, store, socket.
  *
  * Rejects when it cannot start. Once it is up, a part that fails is shown and started again
  * where that helps, and the others go on. The end is in order: who writes first, the server last.
@@ -120,7 +122,7 @@ async function up(
   ]);
   // In Kafka, others may run the same parts.
   const worker = config.log.kind === 'kafka' ? newWorkerId() : undefined;
-  const task: Omit<WorkerTask, 'role' | 'gate'> = {
+  const task: StreamTask = {
     pipelineDir: options.pipelineDir,
     places: config,
     stream: config.stream,
@@ -132,12 +134,11 @@ async function up(
     engine: engineOf(config),
     worker,
   };
-  for (const role of ['stream', 'capture'] as const) {
-    onEvent({ kind: 'starting', part: role });
-    background([
-      { name: role, run: (stop) => runWorker({ ...task, role }, failures.onState, stop) },
-    ]);
-  }
+  onEvent({ kind: 'starting', part: 'stream' });
+  background(streamThreads(task, failures.onState));
+  onEvent({ kind: 'starting', part: 'capture' });
+  const capture = { ...task, role: 'capture', share: { index: 0, of: 1 } } as const;
+  background([{ name: 'capture', run: (stop) => runWorker(capture, failures.onState, stop) }]);
   const { generate } = pipeline;
   if (generate !== undefined && isDemo && options.generate) {
     const seed = randomInt(2 ** 31);
@@ -163,7 +164,10 @@ async function up(
       commands: new CommandSender(log, Date.now, worker && `operator ${worker}`),
       rates: () => ratesNow(statuses, rates),
       failures: () => failures.list(),
-      waitingFor: (part: string) => failures.waitingFor(part),
+      waitingFor: (part: string) =>
+        [part, ...inThreads(part, config.stream.threads)]
+          .map((each) => failures.waitingFor(each))
+          .find((problem) => problem !== undefined),
     },
   };
   stack.use(

@@ -13,6 +13,8 @@ export type WorkerTask = Readonly<{
   /** Where log and store are. */
   places: DataPlaces;
   stream: Config['stream'];
+  /** Which thread of how many of its role it is, from 0. */
+  share: Readonly<{ index: number; of: number }>;
   wake: SharedArrayBuffer;
   /** `gateMemory()`, of this thread alone. */
   gate: SharedArrayBuffer;
@@ -22,7 +24,7 @@ export type WorkerTask = Readonly<{
   source: Config['source'];
   adoptSlot: boolean;
   engine: ConnectorEngine;
-  /** Id of the process, where others may run the same parts. */
+  /** Who it is, where others may run the same parts. */
   worker: string | undefined;
 }>;
 

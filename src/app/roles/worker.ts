@@ -28,7 +28,7 @@ try {
 async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
   useGate(task.gate);
   const pipeline = await loadPipeline(task.pipelineDir);
-  await using log = await openLog(task.places, task.wake);
+  await using log = await openLog(task.places, task.wake, task.share);
   const onState = (part: string, state: Parameters<typeof partStateOf>[0]): void =>
     tell({ kind: 'part', part, state: partStateOf(state) });
   const file = connectorFileOf(pipeline, task.pipelineDir);
@@ -39,7 +39,7 @@ async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
       pipeline,
       { log, store },
       {
-        ...task.stream,
+        bufferRecords: task.stream.bufferRecords,
         environment: task.environment,
         onMissingHistory: (topic, stop) => requestCopy(log, config.name, topic, stop),
         onChange: () => publisher.changed(),
