@@ -8,7 +8,13 @@ import type { Topology } from '../topology/topology.ts';
 import { ServedKeys } from './served-keys.ts';
 
 /** A record that a topology has put out. */
-export type ReadRecord = Readonly<{ key: string | null; value: unknown; timestampMs: number }>;
+export type ReadRecord = Readonly<{
+  key: string | null;
+  value: unknown;
+  timestampMs: number;
+  /** By name, where it has any. */
+  headers?: Readonly<Record<string, string>>;
+}>;
 
 type At = Readonly<{ atMs?: number }>;
 
@@ -108,10 +114,11 @@ export class TopologyTestDriver {
   read(topic: string): ReadRecord[] {
     const records = this.#topics.get(topic) ?? [];
     this.#topics.delete(topic);
-    return records.map(({ key, value, timestampMs }) => ({
+    return records.map(({ key, value, timestampMs, headers }) => ({
       key: key === null ? null : Buffer.from(key).toString(),
       value: value === null ? null : (JSON.parse(Buffer.from(value).toString()) as unknown),
       timestampMs,
+      ...(headers.length > 0 && { headers: Object.fromEntries(headers) }),
     }));
   }
 

@@ -1,3 +1,4 @@
+import type { Header } from '../../domain/record-block.ts';
 import type { ServedWrite } from '../../ports/store.ts';
 
 /** A key of a stream or table: any JSON value; equal are those with the same text. */
@@ -32,7 +33,13 @@ export type OperatorContext = Readonly<{
   /** The time that this operator's inputs have reached: what is earlier is late. */
   watermarkMs(): number;
   serve(write: ServedWrite): void;
-  put(topic: string, key: string | null, value: string | null, timeMs: number): void;
+  put(
+    topic: string,
+    key: string | null,
+    value: string | null,
+    timeMs: number,
+    headers?: readonly Header[],
+  ): void;
   /** An element came too late for its window: it is counted. */
   countLate(): void;
 }>;

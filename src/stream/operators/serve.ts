@@ -9,7 +9,7 @@ export type ServedEntry = Readonly<{ key: string; value: unknown; expiresAtMs?: 
  * Every served key starts with `prefix`, which no other operator's may start with or be the start
  * of, and must follow from the stream's key: then one task writes it.
  */
-export type ServeOptions<K, V> = Readonly<{ prefix: string }> &
+export type ServeOptions<K, V> = Readonly<{ prefix: string; name?: string }> &
   (
     | Readonly<{
         /** Appended to the prefix; else the stream's key as text. */
@@ -27,7 +27,7 @@ type Options = ServeOptions<unknown, unknown>;
 
 export function serveOperator(input: Edge, options: Options): NodeSpec {
   return {
-    ...servingNode(input, options.prefix),
+    ...servingNode(input, options),
     open: ({ serve }) => {
       const entriesOf = entriesIn(options);
       return {
@@ -41,7 +41,7 @@ export function serveOperator(input: Edge, options: Options): NodeSpec {
 
 export function serveTableOperator(input: Edge, options: Options): NodeSpec {
   return {
-    ...servingNode(input, options.prefix),
+    ...servingNode(input, options),
     open: ({ serve }) => {
       const entriesOf = entriesIn(options);
       return {
@@ -61,8 +61,9 @@ export function serveTableOperator(input: Edge, options: Options): NodeSpec {
   };
 }
 
-function servingNode(input: Edge, prefix: string): Omit<NodeSpec, 'open'> {
+function servingNode(input: Edge, { prefix, name }: Options): Omit<NodeSpec, 'open'> {
   return {
+    name,
     kind: 'serve',
     inputs: [input],
     placement: 'by-key',

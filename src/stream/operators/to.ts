@@ -7,6 +7,8 @@ export type ToOptions<K, V> = Readonly<{
   key?: (value: V, key: K) => string | null;
   /** What is written as JSON; else the value itself. */
   value?: (value: V, key: K, timeMs: number) => unknown;
+  /** By name. */
+  headers?: (value: V, key: K) => Readonly<Record<string, string>>;
   /** Of the topic, when it is created; else 1. */
   partitions?: number;
 }>;
@@ -14,7 +16,7 @@ export type ToOptions<K, V> = Readonly<{
 export function toOperator(
   input: Edge,
   topic: string,
-  { key: keyOf, value: valueOf, partitions }: ToOptions<unknown, unknown>,
+  { key: keyOf, value: valueOf, headers, partitions }: ToOptions<unknown, unknown>,
 ): NodeSpec {
   return {
     kind: 'to',
@@ -26,7 +28,8 @@ export function toOperator(
         const json = JSON.stringify(valueOf === undefined ? value : valueOf(value, key, timeMs));
         if (json === undefined)
           throw new TypeError(`nothing to write to ${topic}: the value is undefined`);
-        put(topic, keyOf === undefined ? recordKey(key) : keyOf(value, key), json, timeMs);
+        const own = keyOf === undefined ? recordKey(key) : keyOf(value, key);
+        put(topic, own, json, timeMs, headers && Object.entries(headers(value, key)));
       },
     }),
   };

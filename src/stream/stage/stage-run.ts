@@ -275,7 +275,8 @@ export class StageRun {
       },
       watermarkMs: () => clock.nowMs,
       serve: (write) => outputs.serve(write),
-      put: (topic, key, value, timeMs) => outputs.put(topic, undefined, key, value, timeMs),
+      put: (topic, key, value, timeMs, headers) =>
+        outputs.put(topic, undefined, key, value, timeMs, headers),
       countLate: () => outputs.countLate(),
     });
     return { node, operator, prefix, delayMs, timer: operator.timer, clock };

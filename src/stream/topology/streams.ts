@@ -3,7 +3,9 @@ import { branchOperator } from '../operators/branch.ts';
 import { type JoinType, streamJoinOperator } from '../operators/stream-join.ts';
 import { type StreamTableTiming, streamTableJoinOperator } from '../operators/stream-table-join.ts';
 import { tableJoinOperator } from '../operators/table-join.ts';
+import { latenessOperator } from '../operators/lateness.ts';
 import { mergeOperator } from '../operators/merge.ts';
+import { newestWindowOperator } from '../operators/newest-window.ts';
 import { selectKeyOperator, selectRowKeyOperator } from '../operators/select-key.ts';
 import { type ServeOptions, serveOperator, serveTableOperator } from '../operators/serve.ts';
 import { type ToOptions, toOperator, toTableOperator } from '../operators/to.ts';
@@ -78,6 +80,18 @@ export class Stream<K, V> {
     const ports = [...Object.keys(predicates), 'rest'] as (Name | 'rest')[];
     const streams = ports.map((port) => [port, new Stream<K, V>(this.graph, node, port)]);
     return Object.fromEntries(streams) as Record<Name | 'rest', Stream<K, V>>;
+  }
+
+  /**
+   * Parts elements by whether their window is open, of several the last. All that is made of `onTime`
+   * in such windows then agrees on what came too late, which is counted once.
+   */
+  byLateness(window: Window): Readonly<Record<'onTime' | 'late', Stream<K, V>>> {
+    const node = this.graph.add(latenessOperator(this.edge, window));
+    return {
+      onTime: new Stream(this.graph, node, 'on-time'),
+      late: new Stream(this.graph, node, 'late'),
+    };
   }
 
   groupByKey(): Grouped<K, V> {
@@ -248,7 +262,7 @@ export class WindowedGroup<K, V> {
     const node = this.#graph.add(
       windowOperator(kind, this.#edge, window, aggregator as never, name),
     );
-    return new WindowedTable(this.#graph, node);
+    return new WindowedTable(this.#graph, node, window.graceMs);
   }
 }
 
@@ -256,15 +270,26 @@ export class WindowedGroup<K, V> {
 export class WindowedTable<K, V, A> {
   readonly #graph: GraphBuilder;
   readonly #node: GraphNode;
+  readonly #graceMs: number;
 
-  constructor(graph: GraphBuilder, node: GraphNode) {
+  constructor(graph: GraphBuilder, node: GraphNode, graceMs: number) {
     this.#graph = graph;
     this.#node = node;
+    this.#graceMs = graceMs;
   }
 
   /** The aggregate after each element. A session that became part of another says so with `undefined`. */
   updates(): Stream<Windowed<K>, A> {
     return new Stream(this.#graph, this.#node, 'updates');
+  }
+
+  /**
+   * Those updates that are of the newest window of their key: what is served under the key alone
+   * never goes back to an older one.
+   */
+  newest(): Stream<Windowed<K>, A> {
+    const updates = { node: this.#node, port: 'updates' };
+    return new Stream(this.#graph, this.#graph.add(newestWindowOperator(updates, this.#graceMs)));
   }
 
   /** The aggregate once, when its window closes: the least watermark of its inputs is past its end and grace. */
