@@ -68,6 +68,8 @@ export type HandlerParts = Readonly<{
 /** What runs in the tasks of one processor. */
 export interface TaskSubject {
   readonly name: string;
+  /** Whose tasks they are; absent for the first. */
+  readonly generation?: number;
   readonly topics: readonly string[];
   /** Topics whose tasks write to this one, of the same processor. */
   upstreamOf(topic: string): readonly string[];

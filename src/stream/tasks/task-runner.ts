@@ -7,6 +7,7 @@ import type { Assignment, EventLog, TopicPartition } from '../../ports/event-log
 import type { Store } from '../../ports/store.ts';
 import { followCommands, type ProcessorCommand } from './command-follower.ts';
 import { Holds } from './holds.ts';
+import { FIRST, generationName, taskName } from '../rebuild/generation.ts';
 import { Partitioner } from './partitioner.ts';
 import type { Processor } from '../processor.ts';
 import { type SinkProcessor, sinkSubject } from '../sinks/sink-handler.ts';
@@ -39,6 +40,8 @@ export type TaskRunnerOptions = Readonly<{
   commandTopic: string;
   deadLetterTopic: string;
   limits?: Partial<TaskLimits>;
+  /** Of a processor that is code: whose tasks to run; else the first. */
+  generation?: number;
   /**
    * Asks for a fresh copy of the tables behind `topic`: a task of it has no offset stored, because
    * it is new or the store lost everything, and the log no longer reaches back to its first record.
@@ -80,7 +83,8 @@ export class TaskRunner {
     const { processor } = options;
     if ('stages' in processor) this.#subject = topologySubject(processor);
     else if ('sink' in processor) this.#subject = sinkSubject(processor, options.log);
-    else this.#subject = processorSubject(processor);
+    else
+      this.#subject = { ...processorSubject(processor), generation: options.generation ?? FIRST };
   }
 
   /**
@@ -110,6 +114,11 @@ export class TaskRunner {
       this.#enter('failed');
       throw error;
     }
+  }
+
+  /** An operator has it rest, or come to rest. */
+  get isHeld(): boolean {
+    return this.#holds.nextExpiryMs() !== undefined;
   }
 
   /** What the runner does now. The ends are the log's at this moment. */
@@ -239,19 +248,23 @@ export class TaskRunner {
       const all = Array.from({ length: partitioner.countOf(before) }, (_, at) => at);
       if (!(await this.#isThrough(before, all, partitioner))) return false;
       for (const partition of all) {
-        const left = await store.outgoing(`${this.#subject.name}/${before}-${partition}`, 1);
+        const left = await store.outgoing(this.#nameOf(`${before}-${partition}`), 1);
         if (left.length > 0) return false;
       }
     }
     for (const partition of partitions) {
       const id = `${topic}-${partition}`;
       const { end } = await log.offsets({ topic, partition });
-      const offsets = await store.offsets(`${this.#subject.name}/${id}`);
+      const offsets = await store.offsets(this.#nameOf(id));
       const known = this.#tasks.get(id)?.task.offset ?? 0;
       // Where only the position moved on, nothing is stored.
       if (Math.max(known, offsets[id] ?? 0) < end) return false;
     }
     return true;
+  }
+
+  #nameOf(id: string): string {
+    return taskName(this.#subject.name, this.#subject.generation, id);
   }
 
   async #askForHistory(topic: string, signal: AbortSignal): Promise<void> {
@@ -267,7 +280,7 @@ export class TaskRunner {
   /** Ends with all tasks ended; throws what the first to fail threw. */
   async #followAssignments(partitioner: Partitioner, signal: AbortSignal): Promise<void> {
     const { log } = this.#options;
-    const { name, topics } = this.#subject;
+    const { name, topics, generation } = this.#subject;
     const failed = new AbortController();
     const errors: unknown[] = [];
     const onError = (error: unknown): void => {
@@ -276,7 +289,7 @@ export class TaskRunner {
     };
     const either = AbortSignal.any([signal, failed.signal]);
     try {
-      for await (const assignment of log.join(name, topics, either)) {
+      for await (const assignment of log.join(generationName(name, generation), topics, either)) {
         const revoked = [...this.#tasks.keys()].filter((id) => !isIn(assignment, id));
         await this.#end(revoked);
         this.#forget(revoked);

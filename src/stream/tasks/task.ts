@@ -7,6 +7,7 @@ import { untilAborted } from '../../lib/until-aborted.ts';
 import { Wakeup } from '../../lib/wakeup.ts';
 import type { EventLog, TopicPartition } from '../../ports/event-log.ts';
 import type { Store, TaskOffsets } from '../../ports/store.ts';
+import { FIRST, taskName } from '../rebuild/generation.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { Effects } from './effects.ts';
 import { Forwarder } from './forwarder.ts';
@@ -65,7 +66,7 @@ export const TICKS = 'ticks';
  * other offsets stored than this task left there makes it drop all it knows and begin there.
  */
 export class Task {
-  /** `<processor>/<topic>-<partition>`. */
+  /** `<processor>/<topic>-<partition>`, the processor with its generation, unless that is the first. */
   readonly name: string;
   readonly partition: TopicPartition;
   /** `<topic>-<partition>`. */
@@ -102,10 +103,12 @@ export class Task {
     this.#options = options;
     this.partition = partition;
     this.partitionId = `${partition.topic}-${partition.partition}`;
-    this.name = `${subject.name}/${this.partitionId}`;
+    this.name = taskName(subject.name, subject.generation, this.partitionId);
     const task = this.name;
     const overlay = new StateOverlay({ store, task, cacheEntries: limits.cacheEntries });
-    const effects = new Effects({ task, overlay, partitioner });
+    // What is put out has the same ids whichever generation does it.
+    const named = taskName(subject.name, FIRST, this.partitionId);
+    const effects = new Effects({ task: named, overlay, partitioner });
     const from = { ...partition, processor: subject.name, task };
     this.#overlay = overlay;
     this.#effects = effects;

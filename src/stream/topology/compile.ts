@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { MillraceError } from '../../domain/errors.ts';
 import { must } from '../../lib/must.ts';
 import type { TopicDeclaration } from '../../ports/event-log.ts';
+import { FIRST, topicPrefix } from '../rebuild/generation.ts';
 import type { Edge, GraphNode } from './graph.ts';
 import type { Topology } from './topology.ts';
 
@@ -28,6 +29,8 @@ export type Stage = Readonly<{
 /** A topology cut into stages, for topics that have these partitions. */
 export type Compiled = Readonly<{
   topology: Topology;
+  /** Whose internal topics they are. */
+  generation: number;
   /** Each after those that lead to it. */
   stages: readonly Stage[];
   /** Of topics that the topology writes: internal ones, and those of its sinks. */
@@ -51,7 +54,11 @@ type Draft = {
 };
 
 /** Throws `topology_invalid`. */
-export function compile(topology: Topology, partitionsOf: (topic: string) => number): Compiled {
+export function compile(
+  topology: Topology,
+  partitionsOf: (topic: string) => number,
+  generation: number = FIRST,
+): Compiled {
   const stages = new Map<string, Draft>();
   const places = new Map<GraphNode, readonly Place[]>();
   const partitions = new Map<string, number>();
@@ -84,7 +91,7 @@ export function compile(topology: Topology, partitionsOf: (topic: string) => num
       found.length === 1 && (countOf(found[0] ?? '') === 1 || given.every(({ byKey }) => byKey));
     let homes = found;
     if (node.placement === 'by-key' && !isTogether) {
-      const topic = internalTopic(topology, node);
+      const topic = internalTopic(topology, generation, node);
       partitions.set(topic, Math.max(...found.map(countOf)));
       const home = stageOf(topic, 'internal');
       for (const [input, edge] of node.inputs.entries()) {
@@ -106,6 +113,7 @@ export function compile(topology: Topology, partitionsOf: (topic: string) => num
   }
   return {
     topology,
+    generation,
     stages: inOrder([...stages.values()]),
     declares: declared(topology, partitions),
     isTimed: topology.nodes.some(({ isTimed }) => isTimed),
@@ -113,8 +121,8 @@ export function compile(topology: Topology, partitionsOf: (topic: string) => num
   };
 }
 
-function internalTopic({ name }: Topology, { id }: GraphNode): string {
-  return `${name}.${id}.repartition`;
+function internalTopic({ name }: Topology, generation: number, { id }: GraphNode): string {
+  return `${topicPrefix(name, generation)}.${id}.repartition`;
 }
 
 /** A stage is complete only when all nodes are placed, and one may be made before one that leads to it. */
