@@ -12,6 +12,22 @@ test('sums do not depend on the order', () => {
   );
 });
 
+test('a sum of amounts is that of their thousandths', () => {
+  const amount = fc.tuple(fc.integer({ min: -(10 ** 15) + 1, max: 10 ** 15 - 1 }), fc.nat(3));
+  fc.assert(
+    fc.property(amount, amount, (...amounts) => {
+      const units = amounts.map(([thousandths, places]) => {
+        const unit = BigInt(10 ** (3 - places));
+        return (BigInt(thousandths) / unit) * unit;
+      });
+      const texts = amounts.map(([, places], at) => inThousandths(units[at] ?? 0n, places));
+      const [a = '', b = ''] = texts;
+      const sum = inThousandths((units[0] ?? 0n) + (units[1] ?? 0n), 3);
+      assert.equal(addDecimals(a, b), sum.replace(/\.?0+$/, '').replace(/^-0$/, '0'));
+    }),
+  );
+});
+
 test('a sum is in canonical form, also at the edge of the fast path', () => {
   assert.equal(addDecimals('-0', '0'), '0');
   assert.equal(addDecimals('-0', '-0'), '0');
@@ -26,3 +42,9 @@ test('a decimal is plain notation', () => {
     assert.ok(!isDecimal(text), text);
   }
 });
+
+function inThousandths(thousandths: bigint, places: number): string {
+  const digits = String(thousandths < 0n ? -thousandths : thousandths).padStart(4, '0');
+  const fraction = places === 0 ? '' : `.${digits.slice(-3).slice(0, places)}`;
+  return `${thousandths < 0n ? '-' : ''}${digits.slice(0, -3)}${fraction}`;
+}

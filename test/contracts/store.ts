@@ -414,6 +414,24 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         assert.deepEqual(await store.get('forever', NOW + 10 ** 9), { type: 'string', value: '2' });
       });
 
+      test('that were put again before they expired are swept when that put expires, if ever', async () => {
+        await using store = await open();
+        const keys = Array.from({ length: 2400 }, (_, n) => `k:${n}`);
+        await store.commit(serve(...keys.map((key) => put(key, '1', NOW)), put('due', '1', NOW)));
+        const again = (key: string, n: number) =>
+          [put(key, '2', NOW + 10), put(key, '2'), put(key, '2', NOW - 10)][n % 3];
+        await store.commit(serve(...keys.map((key, n) => must(again(key, n), 'of three'))));
+        const left = async (nowMs: number) => {
+          for (let swept = 1; swept > 0;) swept = await store.sweep(nowMs);
+          return (await Array.fromAsync(store.keys('', 0))).length;
+        };
+        assert.equal(await left(NOW - 10), 1601);
+        assert.equal(await left(NOW), 1600);
+        assert.equal(await left(NOW + 9), 1600);
+        assert.equal(await left(NOW + 10), 800);
+        assert.equal(await left(NOW + 10 ** 6), 800);
+      });
+
       test('that expired are swept, and only those; a new put brings a key back', async () => {
         await using store = await open();
         const keys = Array.from({ length: 5000 }, (_, n) => put(`k:${n}`, 'v', NOW + (n % 2)));

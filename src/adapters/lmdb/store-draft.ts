@@ -15,23 +15,26 @@ import {
   statePrefix,
   taskKey,
 } from './store-keys.ts';
-import type { Value } from './store-tree.ts';
+import type { Writer } from './store-tree.ts';
 
 /**
- * Works out the entries that a commit changes, over what is stored. Nothing is written before the
- * whole is known to be allowed: a refused commit throws here, and leaves no trace.
+ * Works out what a commit changes, over what is stored. Nothing is written before the whole is known
+ * to be allowed: a refused commit throws here, and leaves no trace.
+ *
+ * HOT PATH. A commit has thousands of writes: state is written without being read, or gathered, and a
+ * served key is read, parsed and written once, however often the commit changes it.
  */
 export class StoreDraft {
   readonly #read: (key: string) => string | undefined;
-  readonly #changes = new Map<string, Value | undefined>();
+  /** Served keys as they will be; undefined: absent. */
+  readonly #served = new Map<string, ServedEntry | undefined>();
+  /** All other entries that may be read again. */
+  readonly #entries = new Map<string, string | undefined>();
+  readonly #expiries: string[] = [];
+  #commit: Readonly<{ commit: Commit; number: number; firstSequence: number }> | undefined;
 
   constructor(read: (key: string) => string | undefined) {
     this.#read = read;
-  }
-
-  /** Entries to write; undefined removes. */
-  get changes(): ReadonlyMap<string, Value | undefined> {
-    return this.#changes;
   }
 
   commit(commit: Commit): void {
@@ -47,17 +50,11 @@ export class StoreDraft {
       });
     }
     const number = task?.number ?? this.#nextNumber();
-    const prefix = statePrefix(number);
-    for (const [key, value] of commit.state) {
-      checkStoreKey(key);
-      this.#changes.set(prefix + key, value);
-    }
+    for (const [key] of commit.state) checkStoreKey(key);
     for (const write of commit.served) this.#serve(write);
-
-    let lastSequence = task?.lastSequence ?? 0;
-    for (const chunk of commit.outgoing) {
-      this.#changes.set(outgoingKey(number, ++lastSequence), chunk);
-    }
+    const before = task?.lastSequence ?? 0;
+    const lastSequence = before + commit.outgoing.length;
+    this.#commit = { commit, number, firstSequence: before + 1 };
     this.#setTask(commit.task, { number, offsets: commit.to, lastSequence });
   }
 
@@ -66,36 +63,54 @@ export class StoreDraft {
     const stored = this.#get(taskKey(name));
     if (stored === undefined) return;
     const { number, lastSequence } = parseTask(stored);
-    this.#changes.set(garbageKey(statePrefix(number)), '');
-    this.#changes.set(garbageKey(outgoingPrefix(number)), '');
+    this.#entries.set(garbageKey(statePrefix(number)), '');
+    this.#entries.set(garbageKey(outgoingPrefix(number)), '');
     this.#setTask(name, { number: this.#nextNumber(), lastSequence });
+  }
+
+  write(writer: Writer): void {
+    if (this.#commit !== undefined) {
+      const { commit, number, firstSequence } = this.#commit;
+      const prefix = statePrefix(number);
+      for (const [key, value] of commit.state) writeEntry(writer, prefix + key, value);
+      for (const [at, chunk] of commit.outgoing.entries()) {
+        writer.put(outgoingKey(number, firstSequence + at), chunk);
+      }
+    }
+    for (const [key, entry] of this.#served) {
+      writeEntry(writer, servedKey(key), entry && formatServed(entry));
+    }
+    for (const key of this.#expiries) writer.put(key, '');
+    for (const [key, value] of this.#entries) writeEntry(writer, key, value);
   }
 
   #serve(write: ServedWrite): void {
     const { key } = write;
     checkStoreKey(key);
-    const stored = this.#get(servedKey(key));
-    const old = stored === undefined ? undefined : parseServed(stored);
+    const old = this.#servedEntry(key);
     switch (write.op) {
       case 'put': {
         if (old?.type === 'set') refuse(write, old);
         const { value, expiresAtMs } = write;
-        this.#replace(key, old, {
-          type: 'string',
-          value,
-          ...(expiresAtMs !== undefined && { expiresAtMs }),
-        });
+        if (expiresAtMs === undefined) {
+          this.#served.set(key, { type: 'string', value });
+          return;
+        }
+        // The index has it at its old expiry, which is found early enough.
+        const isIndexed = old?.expiresAtMs !== undefined && old.expiresAtMs <= expiresAtMs;
+        if (!isIndexed) this.#expiries.push(expiryKey(expiresAtMs, key));
+        this.#served.set(key, { type: 'string', value, expiresAtMs });
         return;
       }
       case 'delete':
-        this.#replace(key, old, undefined);
-        if (old?.type === 'set') this.#changes.set(garbageKey(membersPrefix(old.number)), '');
+        this.#served.set(key, undefined);
+        if (old?.type === 'set') this.#entries.set(garbageKey(membersPrefix(old.number)), '');
         return;
       case 'add': {
         if (old?.type === 'set' || old?.expiresAtMs !== undefined) refuse(write, old);
         const sum = old?.value ?? '0';
         if (!isDecimal(write.amount) || !isDecimal(sum)) refuse(write, old);
-        this.#replace(key, old, { type: 'string', value: addDecimals(sum, write.amount) });
+        this.#served.set(key, { type: 'string', value: addDecimals(sum, write.amount) });
         return;
       }
       case 'setAdd':
@@ -111,43 +126,44 @@ export class StoreDraft {
     const { number, count } = set ?? { number: this.#nextNumber(), count: 0 };
     const memberKey = membersPrefix(number) + member;
     if (this.#get(memberKey) !== undefined) return;
-    this.#changes.set(memberKey, '');
-    this.#replace(key, set, { type: 'set', number, count: count + 1 });
+    this.#entries.set(memberKey, '');
+    this.#served.set(key, { type: 'set', number, count: count + 1 });
   }
 
   #setRemove(key: string, set: (ServedEntry & { type: 'set' }) | undefined, member: string): void {
     if (set === undefined) return;
     const memberKey = membersPrefix(set.number) + member;
     if (this.#get(memberKey) === undefined) return;
-    this.#changes.set(memberKey, undefined);
-    this.#replace(key, set, set.count === 1 ? undefined : { ...set, count: set.count - 1 });
-  }
-
-  #replace(key: string, old: ServedEntry | undefined, entry: ServedEntry | undefined): void {
-    if (old?.type === 'string' && old.expiresAtMs !== undefined) {
-      this.#changes.set(expiryKey(old.expiresAtMs, key), undefined);
-    }
-    if (entry?.type === 'string' && entry.expiresAtMs !== undefined) {
-      this.#changes.set(expiryKey(entry.expiresAtMs, key), '');
-    }
-    this.#changes.set(servedKey(key), entry && formatServed(entry));
+    this.#entries.set(memberKey, undefined);
+    this.#served.set(key, set.count === 1 ? undefined : { ...set, count: set.count - 1 });
   }
 
   #setTask(name: string, task: TaskEntry): void {
-    this.#changes.set(taskKey(name), JSON.stringify(task));
+    this.#entries.set(taskKey(name), JSON.stringify(task));
   }
 
   #nextNumber(): number {
     const number = Number(this.#get(LAST_NUMBER) ?? 0) + 1;
-    this.#changes.set(LAST_NUMBER, String(number));
+    this.#entries.set(LAST_NUMBER, String(number));
     return number;
   }
 
-  #get(key: string): string | undefined {
-    const changed = this.#changes.get(key);
-    if (typeof changed === 'string') return changed;
-    return this.#changes.has(key) ? undefined : this.#read(key);
+  #servedEntry(key: string): ServedEntry | undefined {
+    const drafted = this.#served.get(key);
+    if (drafted !== undefined || this.#served.has(key)) return drafted;
+    const stored = this.#read(servedKey(key));
+    return stored === undefined ? undefined : parseServed(stored);
   }
+
+  #get(key: string): string | undefined {
+    const drafted = this.#entries.get(key);
+    return drafted !== undefined || this.#entries.has(key) ? drafted : this.#read(key);
+  }
+}
+
+function writeEntry(writer: Writer, key: string, value: string | undefined): void {
+  if (value === undefined) writer.remove(key);
+  else writer.put(key, value);
 }
 
 function sameOffsets(a: TaskOffsets, b: TaskOffsets): boolean {

@@ -9,7 +9,11 @@
  *   o <number> <sequence>      outgoing chunk of a task: bytes, all other values are text
  *   v <key>                    served key: "v" value | "x" expiry ":" value | "m" number ":" count
  *   m <number> <member>        member of a set: empty
- *   e <expiry> <key>           index of the served keys that expire: empty
+ *   e <time> <key>             index of the served keys that expire: empty
+ *
+ * A served key that expires is in the index at its expiry or before it. What the index says of a key
+ * that no longer expires then is put right when its time has come: writing a key anew, with another
+ * expiry, does not touch the index.
  *
  * Tasks and sets are numbered, so that their names are stored once, and so that one is dropped by
  * forgetting its number, whatever its size.

@@ -155,7 +155,7 @@ describe('LmdbStore', () => {
     assert.ok((await store.sizeBytes()) > 0);
   });
 
-  test('removes what a dropped task and a deleted set held, a part at each sweep', async () => {
+  test('removes what a deleted set held and what it knew of expiries, a part at each sweep', async () => {
     const dir = await temporaryFolder();
     {
       await using store = await LmdbStore.open({ dir });
@@ -164,7 +164,16 @@ describe('LmdbStore', () => {
         serve(...members.map((member) => ({ op: 'setAdd', key: 's', member }) as const)),
       );
       await store.commit(serve({ op: 'delete', key: 's' }));
-      for (let sweeps = 0; sweeps < 4; sweeps++) await store.sweep(0);
+      const mortal = (expiresAtMs?: number) =>
+        serve({
+          op: 'put',
+          key: 'k',
+          value: 'v',
+          ...(expiresAtMs !== undefined && { expiresAtMs }),
+        });
+      for (const expiry of [1000, 2000, undefined, 3000, 500]) await store.commit(mortal(expiry));
+      await store.commit(serve({ op: 'delete', key: 'k' }));
+      for (let sweeps = 0; sweeps < 4; sweeps++) await store.sweep(5000);
     }
     const tree = new StoreTree(dir);
     const left = tree.page({ prefix: '', limit: 10, keysOnly: true }).map(({ key }) => key);

@@ -8,6 +8,7 @@ import { isExpired, parseServed, parseTask, type TaskEntry } from './store-entri
 import {
   EXPIRIES,
   expiringKey,
+  expiryKey,
   expiryPrefix,
   FORMAT,
   GARBAGE,
@@ -22,7 +23,7 @@ import {
   taskKey,
   TASKS,
 } from './store-keys.ts';
-import { type Entry, type Page, StoreTree, type Value, type Writer } from './store-tree.ts';
+import { type Entry, type Page, StoreTree, type Writer } from './store-tree.ts';
 
 const FORMAT_VERSION = '2';
 
@@ -157,16 +158,12 @@ export class LmdbStore implements Store {
 
   async sweep(nowMs: number): Promise<number> {
     await this.#removeGarbage();
-    this.#tree.refresh();
-    if (this.#expired(nowMs, 1).length === 0) return 0;
-    return this.#tree.transaction((writer) => {
-      const expired = this.#expired(nowMs, PAGE);
-      for (const { key } of expired) {
-        writer.remove(key);
-        writer.remove(servedKey(expiringKey(key)));
-      }
-      return expired.length;
-    });
+    for (;;) {
+      this.#tree.refresh();
+      if (this.#due(nowMs, 1).length === 0) return 0;
+      const removed = await this.#tree.transaction((writer) => this.#sweepPage(writer, nowMs));
+      if (removed > 0) return removed;
+    }
   }
 
   async dropTask(task: string): Promise<void> {
@@ -193,7 +190,7 @@ export class LmdbStore implements Store {
     await this.#tree.transaction((writer) => {
       const draft = new StoreDraft((key) => this.#tree.get(key));
       fill(draft);
-      write(writer, draft.changes);
+      draft.write(writer);
     });
   }
 
@@ -212,10 +209,28 @@ export class LmdbStore implements Store {
     }
   }
 
-  #expired(nowMs: number, limit: number): Entry[] {
+  /** Returns how many keys it removed; of what is due in the index, others may have another expiry by now. */
+  #sweepPage(writer: Writer, nowMs: number): number {
+    let removed = 0;
+    for (const { key: indexKey } of this.#due(nowMs, PAGE)) {
+      writer.remove(indexKey);
+      const key = expiringKey(indexKey);
+      const stored = this.#tree.get(servedKey(key));
+      const entry = stored === undefined ? undefined : parseServed(stored);
+      if (entry?.type !== 'string' || entry.expiresAtMs === undefined) continue;
+      if (entry.expiresAtMs > nowMs) writer.put(expiryKey(entry.expiresAtMs, key), '');
+      else {
+        writer.remove(servedKey(key));
+        removed += 1;
+      }
+    }
+    return removed;
+  }
+
+  #due(nowMs: number, limit: number): Entry[] {
     return this.#tree.page({
       prefix: EXPIRIES,
-      to: expiryPrefix(nowMs),
+      to: expiryPrefix(Math.floor(nowMs)),
       limit,
       keysOnly: true,
     });
@@ -241,13 +256,6 @@ export class LmdbStore implements Store {
 
   #garbage(): string | undefined {
     return this.#tree.page({ prefix: GARBAGE, limit: 1, keysOnly: true })[0]?.key;
-  }
-}
-
-function write(writer: Writer, changes: ReadonlyMap<string, Value | undefined>): void {
-  for (const [key, value] of changes) {
-    if (value === undefined) writer.remove(key);
-    else writer.put(key, value);
   }
 }
 
