@@ -39,6 +39,9 @@ export {
   type GeneratorDatabase,
   type GeneratorOptions,
   type Pipeline,
+  type PipelineDefinition,
+  type Processors,
   type SourceQuery,
   type StoreReader,
+  type Variables,
 } from './app/pipeline.ts';

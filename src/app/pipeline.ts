@@ -1,5 +1,6 @@
 import type { Processor } from '../stream/processor.ts';
 import type { Topology } from '../stream/topology/topology.ts';
+import type { VariableReader } from './config/environment.ts';
 
 /** Runs SQL in the source; parameters are `$1`, `$2`, … Values come as PostgreSQL's text, null as null. */
 export type SourceQuery = (
@@ -31,13 +32,24 @@ export type GeneratorOptions = Readonly<{
   onBatch(rows: number): void;
 }>;
 
+/**
+ * The environment, for a pipeline's own settings. What is wrong with any of them is told together,
+ * and keeps the pipeline from starting.
+ */
+export type Variables = Pick<
+  VariableReader,
+  'text' | 'number' | 'integer' | 'decimal' | 'oneOf' | 'refuse'
+>;
+
+export type Processors = readonly (Processor | Topology)[];
+
 export type Pipeline = Readonly<{
   name: string;
   /** The connector's configuration in Debezium's form, beside pipeline.ts. Default connector.json. */
   connector?: string;
   /** File of SQL beside pipeline.ts that creates the demonstration's tables; applied to the embedded server, to another only with --demo. */
   schema?: string;
-  processors: readonly (Processor | Topology)[];
+  processors: Processors;
   /** Partitions of a table's topic, by topic name; else 1. */
   partitions?: Readonly<Record<string, number>>;
   /** Inserts demonstration rows, until `signal` aborts. `query` runs each statement; `transaction` runs many as one. */
@@ -58,7 +70,13 @@ export type GeneratorDatabase = Readonly<{
   transaction<T>(work: (query: SourceQuery) => Promise<T>): Promise<T>;
 }>;
 
-/** Checks and names a pipeline; `pipeline.ts` exports what this returns as `pipeline`. */
-export function definePipeline(pipeline: Pipeline): Pipeline {
+/** A pipeline whose processors may depend on the environment. */
+export type PipelineDefinition = Omit<Pipeline, 'processors'> &
+  Readonly<{ processors: Processors | ((variables: Variables) => Processors) }>;
+
+/** Names a pipeline; `pipeline.ts` exports what this returns as `pipeline`. */
+export function definePipeline(pipeline: Pipeline): Pipeline;
+export function definePipeline(pipeline: PipelineDefinition): PipelineDefinition;
+export function definePipeline(pipeline: PipelineDefinition): PipelineDefinition {
   return pipeline;
 }

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
+import { isDecimal } from '../../domain/decimal.ts';
 import { MillraceError } from '../../domain/errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -40,6 +41,14 @@ export class VariableReader {
 
   integer(name: string, fallback: number, { min = 0, max = Number.MAX_SAFE_INTEGER } = {}): number {
     return this.#numeric(name, fallback, 'a whole number', { min, max }, Number.isSafeInteger);
+  }
+
+  /** Exact: as it is written. */
+  decimal(name: string, fallback: string): string {
+    const found = this.text(name);
+    if (found === undefined) return fallback;
+    if (!isDecimal(found)) this.refuse(name, found, 'a decimal number such as 12.50');
+    return found;
   }
 
   oneOf<const Value extends string>(

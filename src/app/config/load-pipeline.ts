@@ -8,25 +8,29 @@ import {
 } from '../../capture/connector-config.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import type { Config } from './config.ts';
-import type { Environment } from './environment.ts';
+import { type Environment, VariableReader } from './environment.ts';
 import type { ConnectionFacts } from '../../adapters/postgres/connection.ts';
-import type { Pipeline } from '../pipeline.ts';
+import type { Pipeline, PipelineDefinition, Processors } from '../pipeline.ts';
 
-/** Imports `pipeline.ts` (in a package: `pipeline.js`) of a folder; throws `pipeline_invalid`. */
-export async function loadPipeline(dir: string): Promise<Pipeline> {
+/**
+ * Imports `pipeline.ts` (in a package: `pipeline.js`) of a folder; throws `pipeline_invalid`, or
+ * `config_invalid` for what its processors take from the environment.
+ */
+export async function loadPipeline(dir: string, environment: Environment): Promise<Pipeline> {
   const file = ['pipeline.ts', 'pipeline.js']
     .map((name) => resolve(dir, name))
     .find((each) => existsSync(each));
   if (file === undefined)
     throw new MillraceError('pipeline_invalid', { dir, found: 'no pipeline.ts' });
   const module = await importModule(file);
-  const { pipeline } = module;
-  if (!isPipeline(pipeline))
+  const { pipeline: definition } = module;
+  if (!isDefinition(definition))
     throw new MillraceError('pipeline_invalid', {
       file,
       expected: 'an export `pipeline` with a name and processors, made by definePipeline',
       found: `exports ${Object.keys(module).join(', ') || 'nothing'}`,
     });
+  const pipeline = { ...definition, processors: processorsOf(definition, environment) };
   refuseSameNames(pipeline, file);
   return pipeline;
 }
@@ -58,7 +62,14 @@ export function schemaOf({ schema }: Pipeline, dir: string): string | undefined 
   return schema?.endsWith('.sql') ? readFileSync(join(dir, schema), 'utf8') : schema;
 }
 
-function variablesOf({ host, port, database, user, password }: ConnectionFacts): Environment {
+/** A server as `connector.json` takes it from the environment. */
+export function variablesOf({
+  host,
+  port,
+  database,
+  user,
+  password,
+}: ConnectionFacts): Environment {
   return {
     POSTGRES_HOST: host,
     POSTGRES_PORT: String(port),
@@ -76,10 +87,21 @@ async function importModule(file: string): Promise<Record<string, unknown>> {
   }
 }
 
-function isPipeline(value: unknown): value is Pipeline {
+function isDefinition(value: unknown): value is PipelineDefinition {
   if (typeof value !== 'object' || value === null) return false;
-  const { name, processors } = value as Partial<Pipeline>;
-  return typeof name === 'string' && Array.isArray(processors);
+  const { name, processors } = value as Partial<PipelineDefinition>;
+  return (
+    typeof name === 'string' && (Array.isArray(processors) || typeof processors === 'function')
+  );
+}
+
+function processorsOf({ processors }: PipelineDefinition, environment: Environment): Processors {
+  if (typeof processors !== 'function') return processors;
+  const variables = new VariableReader(environment);
+  const made = processors(variables);
+  const { problems } = variables;
+  if (problems.length > 0) throw new MillraceError('config_invalid', { problems });
+  return made;
 }
 
 function refuseSameNames({ processors }: Pipeline, file: string): void {

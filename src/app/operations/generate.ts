@@ -16,7 +16,7 @@ export async function runGenerate(
 ): Promise<void> {
   const { dataDir, pipelineDir, env, seed, rate, batches } = options;
   const config = readConfig(env, { dataDir });
-  const pipeline = await loadPipeline(pipelineDir);
+  const pipeline = await loadPipeline(pipelineDir, env);
   if (pipeline.generate === undefined)
     throw new MillraceError('usage', {
       expected: 'a pipeline with a generator (`generate` in pipeline.ts)',

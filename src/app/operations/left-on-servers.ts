@@ -37,7 +37,7 @@ export async function leftOnServers({
 /** As a regular expression, which is how Kafka's tool takes several. */
 async function topicsOf(env: Environment, pipelineDir: string): Promise<string> {
   const config = readConfig(env);
-  const pipeline = await loadPipeline(pipelineDir);
+  const pipeline = await loadPipeline(pipelineDir, env);
   const file = connectorFileOf(pipeline, pipelineDir);
   const { topicPrefix } = readConnector(file, env, serverOf(config.source), config.connector.kind);
   const dead = processorNames(pipeline).map((name) => escaped(deadLetterTopic(name)));

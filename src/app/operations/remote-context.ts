@@ -143,7 +143,7 @@ async function partsElsewhere(
   { log, statuses, clock }: OperationContext,
 ): Promise<RunningParts> {
   const dir = pipelineDir();
-  const pipeline = await loadPipeline(dir);
+  const pipeline = await loadPipeline(dir, env);
   const server = config.source.kind === 'server' ? config.source.server : undefined;
   const connector = readConnector(
     connectorFileOf(pipeline, dir),

@@ -60,7 +60,7 @@ async function dropFromSource(
   const config = readConfig(env, { dataDir });
   // The embedded server goes with its data.
   if (config.source.kind === 'embedded') return;
-  const pipeline = await loadPipeline(pipelineDir);
+  const pipeline = await loadPipeline(pipelineDir, env);
   const file = connectorFileOf(pipeline, pipelineDir);
   const connector = readConnector(file, env, config.source.server, config.connector.kind);
   const connection = connectionOf(connector, config.source);

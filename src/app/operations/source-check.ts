@@ -24,22 +24,29 @@ export async function* checkSource(
   signal: AbortSignal,
 ): AsyncGenerator<SourceCheck, void> {
   const config = readConfig(place.env, { dataDir: place.dataDir });
-  const pipeline = await loadPipeline(place.pipelineDir);
+  const pipeline = await loadPipeline(place.pipelineDir, place.env);
   const server =
     config.source.kind === 'server'
       ? config.source.server
       : await embeddedServer(place.dataDir, signal);
   const file = connectorFileOf(pipeline, place.pipelineDir);
   const connector = readConnector(file, place.env, server, config.connector.kind);
-  const checks = await checkServer(connectionOf(connector, config.source), connector);
-  for (const { name, ok, expected, found, fix } of checks)
-    yield {
-      name,
-      ok: ok !== false,
-      expected,
-      found,
-      mend: ok === true || fix === undefined ? [] : [fix],
-    };
+  yield* await checksFor(connectionOf(connector, config.source), connector);
+}
+
+/** As `checkSource`, of a connector that no pipeline need have yet. */
+export async function checksFor(
+  connection: ConnectionFacts,
+  connector: ConnectorConfig,
+): Promise<readonly SourceCheck[]> {
+  const checks = await checkServer(connection, connector);
+  return checks.map(({ name, ok, expected, found, fix }) => ({
+    name,
+    ok: ok !== false,
+    expected,
+    found,
+    mend: ok === true || fix === undefined ? [] : [fix],
+  }));
 }
 
 /**

@@ -59,7 +59,7 @@ export async function runRole(
 ): Promise<void> {
   const config = readConfig(options.env);
   requireServers(role.role, config);
-  const pipeline = await loadPipeline(options.pipelineDir);
+  const pipeline = await loadPipeline(options.pipelineDir, options.env);
   const worker = newWorkerId();
   await using stack = new AsyncDisposableStack();
   const { logger } = stack.use(openProcessLogger(config.logLevel));

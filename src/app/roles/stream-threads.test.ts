@@ -44,7 +44,7 @@ async function computedBy(threads: number, isStruck: boolean) {
     await using log = await openLog(config, wake);
     await using store = await openStore(config);
     await log.createTopics([
-      ...topicsOf(await loadPipeline(PIPELINE_DIR)),
+      ...topicsOf(await loadPipeline(PIPELINE_DIR, {})),
       { name: 'totals', partitions: 1, cleanup: 'delete' },
     ]);
     const statuses = new StatusBoard(log);

@@ -72,7 +72,7 @@ async function up(
   const startedAtMs = Date.now();
   const config = readConfig(options.env, { dataDir: options.dataDir });
   const { dataDir } = config;
-  const pipeline = await loadPipeline(options.pipelineDir);
+  const pipeline = await loadPipeline(options.pipelineDir, options.env);
   const connectorFile = connectorFileOf(pipeline, options.pipelineDir);
   // A faulty file ends the start before anything is created.
   readConnector(connectorFile, options.env, serverOf(config.source), config.connector.kind);

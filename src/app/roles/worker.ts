@@ -27,7 +27,7 @@ try {
 
 async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
   useGate(task.gate);
-  const pipeline = await loadPipeline(task.pipelineDir);
+  const pipeline = await loadPipeline(task.pipelineDir, task.environment);
   await using log = await openLog(task.places, task.wake, task.share);
   const onState = (part: string, state: Parameters<typeof partStateOf>[0]): void =>
     tell({ kind: 'part', part, state: partStateOf(state) });

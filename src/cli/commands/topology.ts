@@ -20,8 +20,8 @@ export function topologyCommand(context: Context): Command {
     )
     .action(async (processor: string | undefined, { format }: Flags) => {
       const { terminal } = context;
-      const dir = pipelineDirOf(context, command);
-      await terminal.printAll(await printTopologies(dir, processor, format));
+      const place = { pipelineDir: pipelineDirOf(context, command), env: context.environment() };
+      await terminal.printAll(await printTopologies(place, processor, format));
     });
   return withExamples(
     command,
