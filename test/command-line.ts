@@ -38,25 +38,34 @@ export type Environment = Readonly<Record<string, string>>;
 export class CommandLine implements AsyncDisposable {
   readonly folder: string;
   readonly dataDir: string;
-  /** Of the commands that are started from now on. */
+  /** Of the commands that are started from now on; empty: that of their own choice. */
   pipelineDir: string;
   env: Environment;
+  readonly #main: string;
   readonly #running = new Set<Running>();
 
-  private constructor(folder: string, dataDir: string, pipelineDir: string, env: Environment) {
+  private constructor(
+    folder: string,
+    dataDir: string,
+    pipelineDir: string,
+    env: Environment,
+    main: string,
+  ) {
     this.folder = folder;
     this.dataDir = dataDir;
     this.pipelineDir = pipelineDir;
     this.env = env;
+    this.#main = main;
   }
 
   static async make({
     pipelineDir = join(import.meta.dirname, '../pipelines/shop'),
     env = {} as Environment,
     dataDirOf = (folder: string) => join(folder, 'data'),
+    main = MAIN,
   } = {}): Promise<CommandLine> {
     const folder = await temporaryFolder('millrace-test-');
-    return new CommandLine(folder, dataDirOf(folder), pipelineDir, env);
+    return new CommandLine(folder, dataDirOf(folder), pipelineDir, env, main);
   }
 
   run(...given: readonly string[]): Promise<Ended> {
@@ -71,8 +80,9 @@ export class CommandLine implements AsyncDisposable {
   }
 
   start(...given: readonly string[]): Running {
-    const place = ['--data-dir', this.dataDir, '--pipeline', this.pipelineDir];
-    const child = spawn(process.execPath, [MAIN, ...place, ...given], {
+    const pipeline = this.pipelineDir === '' ? [] : ['--pipeline', this.pipelineDir];
+    const place = ['--data-dir', this.dataDir, ...pipeline];
+    const child = spawn(process.execPath, [this.#main, ...place, ...given], {
       cwd: this.folder,
       env: { ...withoutOwn(process.env), NODE_COMPILE_CACHE: COMPILE_CACHE, ...this.env },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -8,6 +8,7 @@ import { dlqCommand } from './commands/dlq.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { downCommand } from './commands/down.ts';
 import { generateCommand } from './commands/generate.ts';
+import { initCommand } from './commands/init.ts';
 import { logsCommand } from './commands/logs.ts';
 import { psqlCommand } from './commands/psql.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
@@ -52,6 +53,7 @@ export function createProgram(context: Context): Command {
     reconcileCommand(context),
     dlqCommand(context),
     topologyCommand(context),
+    initCommand(context),
     typegenCommand(context),
     psqlCommand(context),
     logsCommand(context),

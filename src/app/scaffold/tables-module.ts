@@ -1,4 +1,5 @@
 import type { DescribedColumn, DescribedTable } from './described-tables.ts';
+import { literal, propertyName } from './source-text.ts';
 import { namesOf, type TableNames } from './table-names.ts';
 import type { ValueType } from '../../capture/value-type.ts';
 
@@ -89,21 +90,6 @@ function keyLines(key: readonly string[]): string[] {
   const line = `  key: [${names.join(', ')}],`;
   if (line.length <= WIDTH) return [line];
   return ['  key: [', ...names.map((name) => `    ${name},`), '  ],'];
-}
-
-function propertyName(name: string): string {
-  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(name) ? name : literal(name);
-}
-
-/** In the quotes that need fewer escapes. */
-function literal(text: string): string {
-  const inner = JSON.stringify(text)
-    .slice(1, -1)
-    .replaceAll(String.raw`\"`, '"');
-  const singles = inner.split(`'`).length;
-  const doubles = inner.split('"').length;
-  if (singles > doubles) return `"${inner.replaceAll('"', String.raw`\"`)}"`;
-  return `'${inner.replaceAll(`'`, String.raw`\'`)}'`;
 }
 
 function comment(text: string, indent: string): string[] {

@@ -1,7 +1,5 @@
-import { existsSync } from 'node:fs';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve, sep } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { resolve, sep } from 'node:path';
 import { MillraceError } from '../../domain/errors.ts';
 import { connectionOf } from '../compose.ts';
 import { readConfig } from '../config/config.ts';
@@ -9,6 +7,7 @@ import type { Environment } from '../config/environment.ts';
 import { readConnector } from '../config/load-pipeline.ts';
 import { embeddedServer } from '../operations/generate.ts';
 import { describeTables } from './described-tables.ts';
+import { importOf } from './import-of.ts';
 import { tablesModule } from './tables-module.ts';
 
 export type TypegenOptions = Readonly<{
@@ -53,7 +52,7 @@ export async function typegen(
   const tables = await describeTables(connectionOf(connector, config.source), connector, engine);
   signal.throwIfAborted();
   const { placeholder } = connector;
-  const text = tablesModule(tables, { millrace: millraceFrom(file), placeholder });
+  const text = tablesModule(tables, { millrace: importOf('millrace', file), placeholder });
   const present = await textOf(file);
   if (present !== text && !check) await replace(file, text);
   return {
@@ -61,15 +60,6 @@ export async function typegen(
     tables: tables.map(({ schema, name }) => `${schema}.${name}`),
     ...comparison(text, present),
   };
-}
-
-const OWN_ROOT = fileURLToPath(new URL('../../../', import.meta.url));
-
-/** How a file imports this package: in its own checkout, by the path. */
-export function millraceFrom(file: string): string {
-  const index = join(OWN_ROOT, 'src/index.ts');
-  if (!file.startsWith(OWN_ROOT) || !existsSync(index)) return 'millrace';
-  return relative(dirname(file), index).split(sep).join('/');
 }
 
 function comparison(

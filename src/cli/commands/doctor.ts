@@ -25,7 +25,7 @@ export function doctorCommand(context: Context): Command {
 }
 
 /** What is fine may still deserve a mend: a warning. */
-function checkLines(
+export function checkLines(
   { name, ok, expected, found, mend }: SourceCheck,
   { colours }: Terminal,
 ): string[] {
