@@ -55,7 +55,8 @@ export function decodeChange(
   const key: unknown = record.key === null ? null : JSON.parse(text(record.key));
   if (typeof key !== 'object') throw new SyntaxError('the key of a change event is not an object');
   const change = { ...event, key: key as Row | null, topic, partition, offset: record.offset };
-  return hasRounded([key, event.before, event.after]) ? withExactRows(change, record) : change;
+  const isRounded = hasRounded(key) || hasRounded(event.before) || hasRounded(event.after);
+  return isRounded ? withExactRows(change, record) : change;
 }
 
 function isChangeEvent(value: unknown): value is ChangeEvent {
@@ -74,7 +75,7 @@ function isChangeEvent(value: unknown): value is ChangeEvent {
 function hasRounded(value: unknown): boolean {
   if (typeof value === 'number') return Number.isInteger(value) && !Number.isSafeInteger(value);
   if (typeof value !== 'object' || value === null) return false;
-  for (const each of Object.values(value)) if (hasRounded(each)) return true;
+  for (const name in value) if (hasRounded((value as Row)[name])) return true;
   return false;
 }
 
@@ -92,5 +93,8 @@ function exactInteger(source: string, rounded: number): string | number {
 }
 
 function text(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
+  const buffer = Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  return buffer.toString('utf8');
 }
