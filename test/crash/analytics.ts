@@ -21,7 +21,12 @@ type Item = Id & Readonly<{ order_id: number; quantity: number }>;
 
 const orders = defineTable<Id, Id>({ topic: 'dbserver1.public.orders', key: ['id'] });
 const items = defineTable<Id, Item>({ topic: 'dbserver1.public.order_items', key: ['id'] });
-const crashRows = defineTable<Id, Id>({ topic: 'dbserver1.public.crash_rows', key: ['id'] });
+/** Tables that are counted beside the orders. */
+export const COUNTED = {
+  crashRows: defineTable<Id, Id>({ topic: 'dbserver1.public.crash_rows', key: ['id'] }),
+  customers: defineTable<Id, Id>({ topic: 'dbserver1.public.customers', key: ['id'] }),
+};
+type Counted = keyof typeof COUNTED;
 
 const WINDOW_MS = 1000;
 const GRACE_MS = 10_000;
@@ -29,9 +34,9 @@ const PER_SECOND = 'crash.per-second';
 const PAIRS = 'crash.pairs';
 
 /** Two tables merged and counted by second; orders joined with their items. */
-export function crashAnalytics(): Topology {
+export function crashAnalytics(counted: Counted): Topology {
   return topology('crash-analytics', {}, (sources) => {
-    perSecond(sources);
+    perSecond(counted, sources);
     const placed = sources.created(orders);
     const ofOrder = sources.created(items).selectKey(({ order_id: id }) => ({ id }));
     placed
@@ -44,10 +49,10 @@ export function crashAnalytics(): Topology {
   });
 }
 
-function perSecond({ created }: Sources): void {
+function perSecond(counted: Counted, { created }: Sources): void {
   const kinds = created(orders)
     .map(() => 'order')
-    .merge(created(crashRows).map(() => 'row'));
+    .merge(created(COUNTED[counted]).map(() => 'row'));
   const counts = kinds
     .groupBy((kind) => kind)
     .windowedBy(tumbling({ sizeMs: WINDOW_MS, graceMs: GRACE_MS }))
@@ -59,10 +64,10 @@ function perSecond({ created }: Sources): void {
 }
 
 /** Throws unless each pair, and each window that time has passed, is in the log once, and right. */
-export async function verifyAnalytics(log: EventLog): Promise<void> {
+export async function verifyAnalytics(log: EventLog, counted: Counted): Promise<void> {
   const created = {
     order: await creationsIn(log, orders.topic),
-    row: await creationsIn(log, crashRows.topic),
+    row: await creationsIn(log, COUNTED[counted].topic),
   };
   const ofItems = await creationsIn(log, items.topic);
   const found = (await valuesIn(log, PER_SECOND)) as (Pick<Windowed<string>, 'key' | 'startMs'> & {

@@ -79,7 +79,7 @@ async function proveRound(
     result.copiedLate += copiedLate;
   }
   // Capture alone has nobody to make anything of its records until the end.
-  await verifyAnalytics(log);
+  await verifyAnalytics(log, 'crashRows');
   return result;
 }
 

@@ -66,7 +66,7 @@ import { crashAnalytics } from ${JSON.stringify(join(import.meta.dirname, 'analy
 const { schema, processors, ...rest } = shop;
 export const pipeline = definePipeline({
   ...rest,
-  processors: [...processors, crashAnalytics()],
+  processors: [...processors, crashAnalytics('crashRows')],
   partitions: { ${topic}: ${partitions} },
 });
 `;

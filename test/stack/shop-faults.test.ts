@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { StatusReport } from '../../src/app/operations/operations.ts';
 import { must } from '../../src/lib/must.ts';
+import { verifyAnalytics } from '../crash/analytics.ts';
 import { SHOP_TABLES } from '../crash/tables.ts';
 import { rowsOf, verifyHistory } from '../crash/verification.ts';
 import { eventually } from '../command-line.ts';
@@ -258,6 +259,11 @@ describe('The shop in several processes', () => {
       for (const table of SHOP_TABLES) await verifyHistory(log, table, await rowsOf(source, table));
     });
 
+    test('has put out each window and each pair of a join once, as all records of the log say', async () => {
+      await using log = await shop.openLog();
+      await verifyAnalytics(log, 'customers');
+    });
+
     test('has counted every change once', async () => {
       await using log = await shop.openLog();
       const served = await shop.served();
@@ -275,7 +281,9 @@ describe('The shop in several processes', () => {
 const isSharedBy =
   (many: number) =>
   ({ workers }: StatusReport): boolean => {
-    const shares = workers.filter(({ component }) => component.startsWith('processor:'));
+    const shares = workers.filter(({ component }) =>
+      component.startsWith('processor:cdc-processor'),
+    );
     return (
       shares.length === many &&
       shares.every(({ partitions }) => partitions > 0) &&
