@@ -21,6 +21,7 @@ export {
 } from './stream/sinks/declarations.ts';
 export type { SinkOptions } from './stream/sinks/sink-operator.ts';
 export type { Fact } from './stream/operators/source.ts';
+export type { ProcessContext, ProcessFunctions } from './stream/operators/process.ts';
 export type { ServedEntry, ServeOptions } from './stream/operators/serve.ts';
 export type { ToOptions } from './stream/operators/to.ts';
 export type {
@@ -32,7 +33,15 @@ export type {
   WindowedTable,
 } from './stream/topology/streams.ts';
 export { type Sources, type Topology, topology } from './stream/topology/topology.ts';
-export { hopping, tumbling, type Window, type Windowed } from './stream/topology/windows.ts';
+export {
+  type FixedWindow,
+  hopping,
+  session,
+  type SessionWindow,
+  tumbling,
+  type Window,
+  type Windowed,
+} from './stream/topology/windows.ts';
 export {
   definePipeline,
   type Figure,

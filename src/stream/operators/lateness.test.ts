@@ -3,12 +3,12 @@ import { test } from 'node:test';
 import { defineTable } from '../../domain/table.ts';
 import { TopologyTestDriver } from '../driver/topology-test-driver.ts';
 import { topology } from '../topology/topology.ts';
-import { hopping, tumbling, type Window } from '../topology/windows.ts';
+import { type FixedWindow, hopping, tumbling } from '../topology/windows.ts';
 
 type Sale = Readonly<{ id: number }>;
 const sales = defineTable<Sale, Sale>({ topic: 'shop.sales', key: ['id'] });
 
-function driverWith(window: Window): TopologyTestDriver {
+function driverWith(window: FixedWindow): TopologyTestDriver {
   const build = topology('test', {}, ({ created }) => {
     const { onTime, late } = created(sales).byLateness(window);
     late.to('late');

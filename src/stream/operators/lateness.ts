@@ -1,10 +1,10 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
-import type { Window } from '../topology/windows.ts';
+import type { FixedWindow } from '../topology/windows.ts';
 import type { OperatorTimer } from './operator.ts';
 
 /** Parts what comes while its window is open, on the port `on-time`, from what comes later, on `late`. */
-export function latenessOperator(input: Edge, window: Window): NodeSpec {
+export function latenessOperator(input: Edge, window: FixedWindow): NodeSpec {
   const { sizeMs, graceMs } = window;
   const advanceMs = window.type === 'hopping' ? window.advanceMs : sizeMs;
   return {

@@ -52,13 +52,18 @@ export interface Operator {
   timer?: OperatorTimer;
 }
 
-/** What waits for time to pass in a timed operator: each under its state key, and kept or undone on its own. */
+/**
+ * What waits for time to pass in a timed operator: each under a key of its own, that of its state if
+ * not said otherwise, and kept or undone on its own.
+ */
 export interface OperatorTimer {
-  /** The least watermark at which something is due; undefined when nothing waits. */
+  /** The least watermark at which something is due, or one before it; undefined when nothing waits. */
   nextMs(): number | undefined;
-  /** State keys of what is due at this watermark, the earliest first. */
+  /** Keys of what is due at this watermark, in an order that follows from the state alone. */
   due(watermarkMs: number, limit: number): readonly string[];
-  /** Does the first that is due. */
+  /** Names the state that `fire` would ask for, where the key is not that of its state. */
+  want?(key: string): void;
+  /** Does the first that is due; nothing, if it turns out to be due later. */
   fire(key: string): void;
   /** Gives it up, as it can't be done. */
   drop(key: string): void;

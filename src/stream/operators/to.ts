@@ -5,8 +5,8 @@ import { keyText, type RowChange } from './operator.ts';
 export type ToOptions<K, V> = Readonly<{
   /** The record's key; else that of the stream. Null: without one. */
   key?: (value: V, key: K) => string | null;
-  /** What is written as JSON; else the value itself. */
-  value?: (value: V, key: K, timeMs: number) => unknown;
+  /** What is written as JSON; else the value itself. Undefined stays what it is: a tombstone. */
+  value?: (value: Exclude<V, undefined>, key: K, timeMs: number) => unknown;
   /** By name. */
   headers?: (value: V, key: K) => Readonly<Record<string, string>>;
   /** Of the topic, when it is created; else 1. */
@@ -25,9 +25,9 @@ export function toOperator(
     writes: { topic, partitions },
     open: ({ put }) => ({
       accept(_, key, value, timeMs) {
-        const json = JSON.stringify(valueOf === undefined ? value : valueOf(value, key, timeMs));
-        if (json === undefined)
-          throw new TypeError(`nothing to write to ${topic}: the value is undefined`);
+        const written =
+          value === undefined || valueOf === undefined ? value : valueOf(value, key, timeMs);
+        const json = written === undefined ? null : JSON.stringify(written);
         const own = keyOf === undefined ? recordKey(key) : keyOf(value, key);
         put(topic, own, json, timeMs, headers && Object.entries(headers(value, key)));
       },

@@ -1,14 +1,10 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
-import type { HoppingWindow, TumblingWindow } from '../topology/windows.ts';
+import type { FixedWindow } from '../topology/windows.ts';
 import { added, type Aggregation } from './aggregate.ts';
 import { keyText, type Operator, type OperatorContext } from './operator.ts';
+import { hasPanes, openPanes, START } from './panes.ts';
 import { TimeIndex } from './time-index.ts';
-
-/** Between a key's text and the start of its window, in state keys; in no JSON. */
-export const START = '\u0001';
-
-type FixedWindow = TumblingWindow | HoppingWindow;
 
 /** One value a key and window; it goes when the window closes. */
 export function windowOperator(
@@ -29,7 +25,12 @@ export function windowOperator(
     isTimed: true,
     delays: { final: graceMs },
     settings: { window: window.type, sizeMs, advanceMs, graceMs },
-    open: (context) => openWindows({ sizeMs, advanceMs, graceMs }, aggregation, context),
+    open: (context) => {
+      const times = { sizeMs, advanceMs, graceMs };
+      return context.emit('updates') === undefined && hasPanes(window, aggregation)
+        ? openPanes(times, aggregation, context)
+        : openWindows(times, aggregation, context);
+    },
   };
 }
 

@@ -16,7 +16,8 @@ import { type Item, prefixOf, StageRun, stepOf } from './stage-run.ts';
 import type { KeptTime } from './stream-time.ts';
 
 const TIME = `${RESERVED}time`;
-const TOPOLOGY = `${RESERVED}topology`;
+/** State key of the hash of the topology that made the state. */
+export const TOPOLOGY = `${RESERVED}topology`;
 /** So much that is due together has its state fetched together. */
 const DUE_AT_ONCE = 1000;
 
@@ -71,7 +72,6 @@ export class StageHandler implements RecordHandler {
   async load(): Promise<void> {
     const { store, task } = this.#parts;
     this.#state.reset();
-    this.#run.reset();
     const [time, hash] = await store.getMany(task, [TIME, TOPOLOGY]);
     const { topology, hash: expected } = this.#compiled;
     if (hash !== undefined && hash !== expected) {
@@ -79,7 +79,7 @@ export class StageHandler implements RecordHandler {
       throw new MillraceError('topology_changed', { processor: name, version, task });
     }
     this.#isNew = hash === undefined;
-    this.#run.time.restore(time === undefined ? undefined : (JSON.parse(time) as KeptTime));
+    this.#run.reset(time === undefined ? undefined : (JSON.parse(time) as KeptTime));
     for (const node of this.#stage.nodes) {
       if (!node.isTimed) continue;
       for await (const [key, value] of store.range(task, prefixOf(node))) {
@@ -224,7 +224,7 @@ export class StageHandler implements RecordHandler {
       return;
     }
     this.#state.want(key);
-    for (const due of this.#run.due(DUE_AT_ONCE)) this.#state.want(due);
+    this.#run.wantDue(DUE_AT_ONCE);
     await this.#fetchWanted();
   }
 

@@ -6,7 +6,7 @@ import { type Emit, keyText, type Operator, type OperatorTimer } from '../operat
 import type { Compiled, Exit, Stage } from '../topology/compile.ts';
 import type { Edge, GraphNode } from '../topology/graph.ts';
 import { Miss, type ObjectState } from './object-state.ts';
-import { StreamTime } from './stream-time.ts';
+import { type KeptTime, StreamTime } from './stream-time.ts';
 
 /** Where the effects of a stage go. */
 export type StageOutputs = Readonly<{
@@ -168,7 +168,10 @@ export class StageRun {
     for (const entry of this.#entries) entry(item.key, item.value, timeMs);
   }
 
-  /** State keys of what time has made due, first come first, of the first operator that has any. */
+  /**
+   * Keys of what time has made due, with their operator, of the first operator that has any. Time
+   * has come to an operator only once nothing before it is due.
+   */
   due(limit: number): readonly string[] {
     const { watermarkMs } = this.time;
     for (const { timer, delayMs, prefix, clock } of this.#timed) {
@@ -178,6 +181,17 @@ export class StageRun {
     }
     this.#settledMs = watermarkMs;
     return [];
+  }
+
+  /** Says which state what is due would ask for. */
+  wantDue(limit: number): void {
+    const { watermarkMs } = this.time;
+    for (const { timer, delayMs, prefix } of this.#timed) {
+      for (const key of timer?.due(watermarkMs - delayMs, limit) ?? []) {
+        if (timer?.want === undefined) this.#state.want(prefix + key);
+        else timer.want(key);
+      }
+    }
   }
 
   fire(stateKey: string): void {
@@ -216,12 +230,16 @@ export class StageRun {
     }
   }
 
-  /** Forgets what waits for time; `restore` follows, an entry each. */
-  reset(): void {
-    this.#settledMs = -Infinity;
-    for (const { timer, clock } of this.#timed) {
+  /**
+   * Begins anew at a time as of which all that was due had been done, as it always is when a task
+   * commits; `restore` follows, an entry of the state each.
+   */
+  reset(kept: KeptTime | undefined): void {
+    this.time.restore(kept);
+    this.#settledMs = this.time.watermarkMs;
+    for (const { timer, clock, delayMs } of this.#timed) {
+      clock.nowMs = this.time.watermarkMs - delayMs;
       timer?.reset();
-      clock.nowMs = -Infinity;
     }
   }
 

@@ -15,8 +15,10 @@ import type { GraphBuilder } from './graph-builder.ts';
 import type { Edge, GraphNode } from './graph.ts';
 import type { RowChange } from '../operators/operator.ts';
 import { aggregateOperator } from '../operators/aggregate.ts';
+import { type ProcessFunctions, processOperator } from '../operators/process.ts';
+import { sessionOperator } from '../operators/session.ts';
 import { windowOperator } from '../operators/window.ts';
-import type { Window, Windowed } from './windows.ts';
+import type { FixedWindow, SessionWindow, Window, Windowed } from './windows.ts';
 import { changesOperator, tableFilterOperator, tableMapOperator } from '../operators/table-map.ts';
 import { retractingAggregateOperator } from '../operators/retracting-aggregate.ts';
 
@@ -86,7 +88,7 @@ export class Stream<K, V> {
    * Parts elements by whether their window is open, of several the last. All that is made of `onTime`
    * in such windows then agrees on what came too late, which is counted once.
    */
-  byLateness(window: Window): Readonly<Record<'onTime' | 'late', Stream<K, V>>> {
+  byLateness(window: FixedWindow): Readonly<Record<'onTime' | 'late', Stream<K, V>>> {
     const node = this.graph.add(latenessOperator(this.edge, window));
     return {
       onTime: new Stream(this.graph, node, 'on-time'),
@@ -163,7 +165,25 @@ export class Stream<K, V> {
     return new Stream(this.graph, this.graph.add(spec));
   }
 
-  /** Writes each element to a topic, exactly once; keys that are no text become JSON. */
+  /**
+   * Whatever else there is to be done with the elements of each key, in the order in which they come:
+   * with a state of its own, and timers in event time. What it emits has the key at hand; `selectKey`
+   * gives it another.
+   */
+  process<Out, S = unknown>(
+    options: ProcessFunctions<K, V, S, Out> & Readonly<{ name: string }>,
+  ): Stream<K, Out> {
+    const { name, ...functions } = options;
+    return new Stream(
+      this.graph,
+      this.graph.add(processOperator(this.edge, functions as never, name)),
+    );
+  }
+
+  /**
+   * Writes each element to a topic, exactly once; keys that are no text become JSON, and `undefined`
+   * a tombstone.
+   */
   to(topic: string, options: ToOptions<K, V> = {}): void {
     this.graph.add(toOperator(this.edge, topic, options as never));
   }
@@ -214,7 +234,9 @@ export class Grouped<K, V> {
     return this.#table('aggregate', { initial, add }, options);
   }
 
-  windowedBy(window: Window): WindowedGroup<K, V> {
+  windowedBy(window: FixedWindow): WindowedGroup<K, V>;
+  windowedBy(window: SessionWindow): WindowedGroup<K, V, undefined>;
+  windowedBy(window: Window): WindowedGroup<K, V, undefined> {
     return new WindowedGroup(this.#graph, this.#edge, window);
   }
 
@@ -224,8 +246,8 @@ export class Grouped<K, V> {
   }
 }
 
-/** Elements by key and window. */
-export class WindowedGroup<K, V> {
+/** Elements by key and window. `Gone`: what updates say of a window that is no more. */
+export class WindowedGroup<K, V, Gone extends undefined = never> {
   readonly #graph: GraphBuilder;
   readonly #edge: Edge;
   readonly #window: Window;
@@ -236,20 +258,24 @@ export class WindowedGroup<K, V> {
     this.#window = window;
   }
 
-  count(options: Named = {}): WindowedTable<K, V, number> {
+  count(options: Named = {}): WindowedTable<K, V, number, Gone> {
     return this.#windowed('count', { ...COUNT, merge: (a, b) => a + b }, options);
   }
 
-  reduce(add: (a: V, b: V) => V, options: Named = {}): WindowedTable<K, V, V> {
+  reduce(add: (a: V, b: V) => V, options: Named = {}): WindowedTable<K, V, V, Gone> {
     return this.#windowed('reduce', { initial: undefined, add, merge: add }, options);
   }
 
-  /** `merge` is needed for sessions: an element between two of them makes them one. */
+  /**
+   * `merge` makes one aggregate of two, of which the first is of earlier elements. Sessions need it:
+   * an element between two of them makes them one. Where windows overlap and only the final values
+   * are asked for, each element is then added once, and not to every window that it is in.
+   */
   aggregate<A>(
     initial: () => A,
     add: Aggregator<K, V, A>['add'],
     { merge, ...named }: Named & Pick<Aggregator<K, V, A>, 'merge'> = {},
-  ): WindowedTable<K, V, A> {
+  ): WindowedTable<K, V, A, Gone> {
     return this.#windowed('aggregate', { initial, add, ...(merge && { merge }) }, named);
   }
 
@@ -257,17 +283,20 @@ export class WindowedGroup<K, V> {
     kind: string,
     aggregator: Aggregator<K, V, A>,
     { name }: Named,
-  ): WindowedTable<K, V, A> {
+  ): WindowedTable<K, V, A, Gone> {
     const window = this.#window;
-    const node = this.#graph.add(
-      windowOperator(kind, this.#edge, window, aggregator as never, name),
-    );
-    return new WindowedTable(this.#graph, node, window.graceMs);
+    if (window.type === 'session' && aggregator.merge === undefined)
+      throw new TypeError('an aggregate in sessions needs a merge function: two may become one');
+    const spec =
+      window.type === 'session'
+        ? sessionOperator(kind, this.#edge, window, aggregator as never, name)
+        : windowOperator(kind, this.#edge, window, aggregator as never, name);
+    return new WindowedTable(this.#graph, this.#graph.add(spec), window.graceMs);
   }
 }
 
 /** An aggregate a key and window. */
-export class WindowedTable<K, V, A> {
+export class WindowedTable<K, V, A, Gone extends undefined = never> {
   readonly #graph: GraphBuilder;
   readonly #node: GraphNode;
   readonly #graceMs: number;
@@ -278,8 +307,12 @@ export class WindowedTable<K, V, A> {
     this.#graceMs = graceMs;
   }
 
-  /** The aggregate after each element. A session that became part of another says so with `undefined`. */
-  updates(): Stream<Windowed<K>, A> {
+  /**
+   * The aggregate after each element. A session that an element makes longer, or part of another,
+   * is another window from then on: what it was before comes first, with `undefined`, which `to`
+   * writes as a tombstone and `serve` takes as a removal.
+   */
+  updates(): Stream<Windowed<K>, A | Gone> {
     return new Stream(this.#graph, this.#node, 'updates');
   }
 
@@ -287,7 +320,7 @@ export class WindowedTable<K, V, A> {
    * Those updates that are of the newest window of their key: what is served under the key alone
    * never goes back to an older one.
    */
-  newest(): Stream<Windowed<K>, A> {
+  newest(): Stream<Windowed<K>, A | Gone> {
     const updates = { node: this.#node, port: 'updates' };
     return new Stream(this.#graph, this.#graph.add(newestWindowOperator(updates, this.#graceMs)));
   }

@@ -7,21 +7,36 @@ export type HoppingWindow = Readonly<{
   advanceMs: number;
   graceMs: number;
 }>;
-export type Window = TumblingWindow | HoppingWindow;
+/** Windows of one key each, that last while its elements are less than `gapMs` apart. */
+export type SessionWindow = Readonly<{ type: 'session'; gapMs: number; graceMs: number }>;
+export type FixedWindow = TumblingWindow | HoppingWindow;
+export type Window = FixedWindow | SessionWindow;
 
 /** A key in one of its windows; `endMs` is the first instant past it. */
 export type Windowed<K> = Readonly<{ key: K; startMs: number; endMs: number }>;
 
-/** `graceMs`: so long after its end a window still takes what comes late. */
-export function tumbling({ sizeMs, graceMs = 0 }: { sizeMs: number; graceMs?: number }): Window {
+type Grace = Readonly<{
+  /** So long after its end a window still takes what comes late; else not at all. */
+  graceMs?: number;
+}>;
+
+export function tumbling({ sizeMs, graceMs = 0 }: Grace & { sizeMs: number }): TumblingWindow {
   return { type: 'tumbling', sizeMs: positive(sizeMs, 'sizeMs'), graceMs: whole(graceMs) };
 }
 
-export function hopping(options: { sizeMs: number; advanceMs: number; graceMs?: number }): Window {
+export function hopping(options: Grace & { sizeMs: number; advanceMs: number }): HoppingWindow {
   const { sizeMs, advanceMs, graceMs = 0 } = options;
   if (positive(advanceMs, 'advanceMs') > positive(sizeMs, 'sizeMs'))
     throw new TypeError(`windows of ${sizeMs} ms every ${advanceMs} ms leave gaps`);
   return { type: 'hopping', sizeMs, advanceMs, graceMs: whole(graceMs) };
+}
+
+/**
+ * A session begins with an element, takes those less than `gapMs` from one of its own, before or
+ * after, and ends `gapMs` after its last. An element between two sessions makes them one.
+ */
+export function session({ gapMs, graceMs = 0 }: Grace & { gapMs: number }): SessionWindow {
+  return { type: 'session', gapMs: positive(gapMs, 'gapMs'), graceMs: whole(graceMs) };
 }
 
 function positive(ms: number, name: string): number {
