@@ -120,12 +120,15 @@ describe('an outbox', () => {
       else outbox.keep();
     }
     outbox.begin(12_345_678_902, 0);
-    outbox.put('a', 0, null, null, 0, [], true);
-    outbox.keep();
+    for (let letters = 0; letters < 2; letters += 1) {
+      outbox.put('a', 0, null, null, 0, [], true);
+      outbox.keep();
+    }
     assert.deepEqual(ids(), [
       `${TASK}:12345678901:0`,
       `${TASK}:12345678901:1`,
       `${TASK}:12345678902:dead-letter`,
+      `${TASK}:12345678902:dead-letter-2`,
     ]);
   });
 });

@@ -14,7 +14,7 @@ const KEPT_BYTES = 2 * CHUNK_BYTES;
 const KEPT_LANES = 64;
 
 /** Before any cause. */
-const NOTHING = { offset: NaN, tick: 0, index: 0, idIndex: 0 };
+const NOWHERE = NaN;
 
 /**
  * Collects what a task puts out until its commit, in chunks. What was put since the last `keep` can
@@ -32,12 +32,18 @@ export class Outbox {
   /** Written to since the last `keep`. */
   readonly #touched: Lane[] = [];
   #step: string | undefined;
-  #offset = NOTHING.offset;
-  #tick = NOTHING.tick;
+  #offset = NOWHERE;
+  #tick = 0;
   /** Of the next record: its number among those of its cause, or of the step; and the one in its id. */
-  #index = NOTHING.index;
-  #idIndex = NOTHING.idIndex;
-  #kept = NOTHING;
+  #index = 0;
+  #idIndex = 0;
+  /** Dead letters of this cause. */
+  #letters = 0;
+  /** As they were when something was kept last. */
+  #keptOffset = NOWHERE;
+  #keptTick = 0;
+  #keptIndex = 0;
+  #keptIdIndex = 0;
 
   constructor(task: string) {
     this.#ids = new IdHeader(task);
@@ -56,6 +62,7 @@ export class Outbox {
     this.#offset = offset;
     this.#tick = tick;
     this.#idIndex = 0;
+    this.#letters = 0;
     if (this.#step === undefined) this.#index = 0;
     this.#ids.begin(offset, tick);
   }
@@ -73,7 +80,7 @@ export class Outbox {
     const { writer, chunk } = lane;
     const before = writer.size;
     const ids = this.#ids;
-    if (isDeadLetter) ids.end('dead-letter');
+    if (isDeadLetter) ids.end(this.#letterName());
     else ids.number(this.#idIndex);
     const headerSet =
       headers.length === 0
@@ -95,12 +102,10 @@ export class Outbox {
     const last = this.#chunks[length - 1];
     if (last !== undefined && last.bytes >= CHUNK_BYTES) this.#encode(length);
     else if (length > 1) this.#encode(length - 1);
-    this.#kept = {
-      offset: this.#offset,
-      tick: this.#tick,
-      index: this.#index,
-      idIndex: this.#idIndex,
-    };
+    this.#keptOffset = this.#offset;
+    this.#keptTick = this.#tick;
+    this.#keptIndex = this.#index;
+    this.#keptIdIndex = this.#idIndex;
   }
 
   undo(): void {
@@ -108,9 +113,9 @@ export class Outbox {
     for (const lane of this.#touched) lane.undo();
     this.#touched.length = 0;
     this.#chunks.length = 1;
-    this.begin(this.#kept.offset, this.#kept.tick);
-    this.#index = this.#kept.index;
-    this.#idIndex = this.#kept.idIndex;
+    this.begin(this.#keptOffset, this.#keptTick);
+    this.#index = this.#keptIndex;
+    this.#idIndex = this.#keptIdIndex;
   }
 
   /** All that was kept, and nothing is in it any more. */
@@ -127,9 +132,14 @@ export class Outbox {
     this.#chunks = [];
     this.#touched.length = 0;
     this.#step = undefined;
-    this.#offset = NOTHING.offset;
-    this.#index = 0;
-    this.#kept = NOTHING;
+    this.#offset = this.#keptOffset = NOWHERE;
+    this.#index = this.#keptIndex = 0;
+    this.#idIndex = this.#keptIdIndex = 0;
+  }
+
+  #letterName(): string {
+    this.#letters += 1;
+    return this.#letters === 1 ? 'dead-letter' : `dead-letter-${this.#letters}`;
   }
 
   #lane(topic: string, partition: number): Lane {
