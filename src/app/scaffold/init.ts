@@ -14,11 +14,12 @@ import type { Environment } from '../config/environment.ts';
 import { variablesOf } from '../config/load-pipeline.ts';
 import { embeddedServer } from '../operations/generate.ts';
 import { checksFor, type SourceCheck } from '../operations/source-check.ts';
-import { VERSION } from '../version.ts';
 import { type DescribedTable, describeTables } from './described-tables.ts';
 import { refuseFilled, writeFiles } from './new-folder.ts';
 import { packageFile } from './package-file.ts';
-import { pipelineFiles } from './pipeline-files.ts';
+import { type Commands, commandsIn, pipelineFiles } from './pipeline-files.ts';
+import { isInCheckout } from './import-of.ts';
+import { ownSpec } from './own-spec.ts';
 
 export type InitOptions = Readonly<{
   dir: string;
@@ -41,6 +42,8 @@ export type InitOutcome = Readonly<{
   tables: readonly string[];
   /** What capture needs of the source. */
   checks: readonly SourceCheck[];
+  /** What comes next, in the folder. */
+  commands: Commands;
 }>;
 
 /**
@@ -64,19 +67,22 @@ export async function initPipeline(
   const tables = await describeTables(connection, connector, engine.kind);
   const checks = await checksFor(connection, connector);
   signal.throwIfAborted();
-  const files = new Map([
-    ...pipelineFiles({
+  const files = new Map(
+    pipelineFiles({
       name,
       dir,
-      version: VERSION,
       connector: file,
       placeholder: connector.placeholder,
       tables,
       sample: busiest(tables),
       server: source.kind === 'server' ? server : undefined,
     }),
-    ['package.json', packageFile(await presentPackage(dir), { name, version: VERSION })],
-  ]);
+  );
+  if (!isInCheckout(dir))
+    files.set(
+      'package.json',
+      packageFile(await presentPackage(dir), { name, millrace: await ownSpec(dir) }),
+    );
   await writeFiles(dir, files);
   return {
     dir,
@@ -84,6 +90,7 @@ export async function initPipeline(
     files: [...files.keys()].toSorted(),
     tables: tables.map((table) => `${table.schema}.${table.name}`),
     checks,
+    commands: commandsIn(dir),
   };
 }
 

@@ -13,7 +13,7 @@ type PackageFile = Readonly<Record<string, unknown>> &
  */
 export function packageFile(
   present: string | undefined,
-  { name, version }: Readonly<{ name: string; version: string }>,
+  { name, millrace }: Readonly<{ name: string; millrace: string }>,
 ): string {
   const found = present === undefined ? {} : parsed(present);
   const { test, ...scripts } = found.scripts ?? {};
@@ -31,7 +31,7 @@ export function packageFile(
       typegen: 'millrace typegen',
       ...scripts,
     },
-    dependencies: { millrace: version, ...found.dependencies },
+    dependencies: { millrace, ...found.dependencies },
     devDependencies: { '@types/node': '^24.0.0', typescript: '^7.0.0', ...found.devDependencies },
     engines: found['engines'] ?? { node: '>=24' },
   };

@@ -1,18 +1,16 @@
+import { join } from 'node:path';
 import type { DescribedTable } from './described-tables.ts';
-import { importOf } from './import-of.ts';
+import { importOf, isInCheckout } from './import-of.ts';
 import { SAMPLE, sampleProcessor, sampleTest } from './sample-processor.ts';
 import { literal } from './source-text.ts';
 import { namesOf } from './table-names.ts';
 import { tablesModule } from './tables-module.ts';
-import { join } from 'node:path';
 
 /** What a pipeline's files are made of. */
 export type PipelineFacts = Readonly<{
   /** Letters, digits and dashes. */
   name: string;
   dir: string;
-  /** Of this program. */
-  version: string;
   /** `connector.json`, as it is written. */
   connector: Readonly<{ name: string; config: Readonly<Record<string, string>> }>;
   placeholder: string;
@@ -23,7 +21,10 @@ export type PipelineFacts = Readonly<{
   server: Readonly<{ host: string; port: number; database: string; user: string }> | undefined;
 }>;
 
-/** The files of a new pipeline, by their paths in its folder; package.json is not among them. */
+/**
+ * The files of a new pipeline, by their paths in its folder; package.json is not among them. In the
+ * checkout of this program they are part of it, and need none.
+ */
 export function pipelineFiles(facts: PipelineFacts): ReadonlyMap<string, string> {
   const { name, dir, connector, placeholder, tables, sample } = facts;
   const millrace = (file: string) => importOf('millrace', join(dir, file));
@@ -37,11 +38,35 @@ export function pipelineFiles(facts: PipelineFacts): ReadonlyMap<string, string>
     [processor, sampleProcessor(sampled, millrace(processor))],
     [processorTest, sampleTest(sampled, testing)],
     ['pipeline.ts', pipelineModule(name, millrace('pipeline.ts'))],
-    ['tsconfig.json', json(TSCONFIG)],
+    ...(isInCheckout(dir) ? [] : [['tsconfig.json', TSCONFIG] as const]),
     ['.gitignore', 'node_modules/\n.millrace/\n.env\n'],
     ['.env.example', environmentExample(facts)],
-    ['README.md', readme(facts)],
+    ['README.md', readme(facts, commandsIn(dir))],
   ]);
+}
+
+/** What a user types in the folder. */
+export type Commands = Readonly<Record<'install' | 'start' | 'test' | 'check' | 'typegen', string>>;
+
+const COMMANDS: Commands = {
+  install: 'npm install',
+  start: 'npm start',
+  test: 'npm test',
+  check: 'npm run check',
+  typegen: 'npm run typegen --',
+};
+
+/** There, npm's scripts are those of the checkout. */
+const OWN_COMMANDS: Commands = {
+  install: 'npm ci',
+  start: 'npx millrace up',
+  test: 'npx node --test',
+  check: 'npm run check',
+  typegen: 'npx millrace typegen',
+};
+
+export function commandsIn(dir: string): Commands {
+  return isInCheckout(dir) ? OWN_COMMANDS : COMMANDS;
 }
 
 function pipelineModule(name: string, millrace: string): string {
@@ -55,23 +80,24 @@ export const pipeline = definePipeline({
 `;
 }
 
-/** Node runs the files as they are; the compiler only checks them. */
-const TSCONFIG = {
-  compilerOptions: {
-    target: 'es2024',
-    lib: ['es2024', 'esnext.disposable'],
-    module: 'nodenext',
-    types: ['node'],
-    strict: true,
-    noUncheckedIndexedAccess: true,
-    verbatimModuleSyntax: true,
-    erasableSyntaxOnly: true,
-    allowImportingTsExtensions: true,
-    noEmit: true,
-    skipLibCheck: true,
+const TSCONFIG = `{
+  // Node runs the files as they are; the compiler only checks them.
+  "compilerOptions": {
+    "target": "es2024",
+    "lib": ["es2024", "esnext.disposable"],
+    "module": "nodenext",
+    "types": ["node"],
+    "strict": true,
+    "noUncheckedIndexedAccess": true,
+    "verbatimModuleSyntax": true,
+    "erasableSyntaxOnly": true,
+    "allowImportingTsExtensions": true,
+    "noEmit": true,
+    "skipLibCheck": true
   },
-  exclude: ['node_modules', '.millrace'],
-};
+  "exclude": ["node_modules", ".millrace"]
+}
+`;
 
 function environmentExample({ server }: PipelineFacts): string {
   const { host, port, database, user } = server ?? {
@@ -95,20 +121,23 @@ ${hash}POSTGRES_PASSWORD=
 `;
 }
 
-function readme({ name, tables, sample, connector }: PipelineFacts): string {
+function readme(
+  { name, tables, sample, connector }: PipelineFacts,
+  { install, start, test, check, typegen }: Commands,
+): string {
   const list = tables.map((table) => `- \`${table.schema}.${table.name}\`: \`${table.topic}\``);
   return `# ${name}
 
-A [Millrace](https://www.npmjs.com/package/millrace) pipeline: it captures tables of a PostgreSQL database into an event log, and
+A pipeline for Millrace: it captures tables of a PostgreSQL database into an event log, and
 \`streams/${SAMPLE}.ts\` counts what happens to \`${sample.schema}.${sample.name}\`, minute by minute. It needs Node 24 or newer.
 
 ## Run
 
 \`\`\`sh
-npm install
+${install}
 cp .env.example .env      # and put the password in
 npx millrace doctor       # says what the database needs, and the SQL for it
-npm start                 # Ctrl-C stops it; started again, it goes on from there
+${start.padEnd(25)} # Ctrl-C stops it; started again, it goes on from there
 \`\`\`
 
 In another terminal, once something was written to the table:
@@ -125,15 +154,15 @@ The first start copies the tables, then their changes follow. It creates the slo
 ## Test
 
 \`\`\`sh
-npm test                  # runs the processors on changes that the tests make up: no database, no server
-npm run check             # the compiler; a misspelt column does not pass
+${test.padEnd(25)} # runs the processors on changes that the tests make up: no database, no server
+${check.padEnd(25)} # the compiler: a misspelt column does not pass
 \`\`\`
 
 ## Files
 
 - \`connector.json\`: which tables are captured, as Debezium's PostgreSQL connector is configured.
-- \`tables.ts\`: the types of their rows. \`npm run typegen\` writes it anew when the database has changed;
-  \`npm run typegen -- --check\` fails when it should.
+- \`tables.ts\`: the types of their rows. \`npx millrace typegen\` writes it anew when the database has changed;
+  \`${typegen} --check\` fails when it should.
 - \`streams/\`: the processors, each with its test.
 - \`pipeline.ts\`: which of them run.
 
@@ -145,7 +174,7 @@ ${list.join('\n')}
 ## Next
 
 - Change the processor, or add another file to \`streams/\` and to \`pipeline.ts\`.
-- Capture more tables: add them to \`table.include.list\`, and run \`npm run typegen\`.
+- Capture more tables: add them to \`table.include.list\`, and run \`npx millrace typegen\`.
 - Keep the log in Kafka and the keys in Redis: see \`.env.example\`.
 `;
 }

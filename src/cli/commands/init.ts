@@ -42,7 +42,7 @@ export function initCommand(context: Context): Command {
 }
 
 function outcomeLines(
-  { dir, name, files, tables, checks }: InitOutcome,
+  { dir, name, files, tables, checks, commands }: InitOutcome,
   terminal: Terminal,
   cwd: string,
 ): string[] {
@@ -58,8 +58,8 @@ function outcomeLines(
     '',
     'Next:',
     ...(place === '' ? [] : [`  cd ${place}`]),
-    '  npm install',
-    '  npm test',
-    '  npm start',
+    `  ${commands.install}`,
+    `  ${commands.test}`,
+    `  ${commands.start}`,
   ];
 }
