@@ -11,7 +11,7 @@ export class MemorySink implements Sink {
   onWrite: (when: 'before' | 'after', batch: SinkBatch) => void | Promise<void> = () => {};
   /** Why a record is refused; undefined: it is taken. */
   refusal: (record: SinkRecord) => string | undefined;
-  readonly #keepsAccount: boolean;
+  readonly keepsAccount: boolean;
   readonly #accounts = new Map<string, SinkAccount>();
   #open = 0;
 
@@ -24,7 +24,7 @@ export class MemorySink implements Sink {
     batchRecords?: number;
     refusal?: MemorySink['refusal'];
   }> = {}) {
-    this.#keepsAccount = keepsAccount;
+    this.keepsAccount = keepsAccount;
     this.batchRecords = batchRecords;
     this.refusal = refusal;
   }
@@ -34,7 +34,23 @@ export class MemorySink implements Sink {
     return this.#open;
   }
 
-  /** Forgets all, as one that was put back to an old backup. */
+  account(task: string): SinkAccount | undefined {
+    return this.#accounts.get(task);
+  }
+
+  /** What it holds now, to be put back to. */
+  backup(): Readonly<{ restore(): void }> {
+    const taken = [...this.taken];
+    const accounts = [...this.#accounts];
+    return {
+      restore: () => {
+        this.clear();
+        this.taken.push(...taken);
+        for (const [task, account] of accounts) this.#accounts.set(task, account);
+      },
+    };
+  }
+
   clear(): void {
     this.taken.length = 0;
     this.#accounts.clear();
@@ -48,7 +64,7 @@ export class MemorySink implements Sink {
       await this.onWrite('before', batch);
       if (this.#accounts.get(task) !== known) throw new MillraceError('commit_conflict', { task });
       const { refusals, account } = this.#take(batch, known);
-      if (this.#keepsAccount) this.#accounts.set(task, (known = account));
+      if (this.keepsAccount) this.#accounts.set(task, (known = account));
       await this.onWrite('after', batch);
       return refusals;
     };

@@ -233,6 +233,7 @@ function crashingSink(sink: Sink, { on, call, when }: Crash): Sink {
   let writes = 0;
   return {
     description: sink.description,
+    keepsAccount: sink.keepsAccount,
     batchRecords: sink.batchRecords,
     async open(task, signal) {
       const writer = await sink.open(task, signal);

@@ -302,15 +302,10 @@ export const REMEDIES = {
     exit: 1,
     hint: 'What the sink writes to took nothing, for the reason that `said` tells; the sink tries again by itself.',
   },
-  sink_behind: {
-    retry: 'never',
-    exit: 1,
-    hint: 'The sink no longer holds what was written to it: it was emptied, or put back to an older state. `millrace replay` of its processor from there, or from the beginning, writes it again.',
-  },
   sink_of_other_log: {
     retry: 'never',
     exit: 1,
-    hint: 'The sink was filled from another log, whose offsets mean nothing here: empty its table if it is to be filled anew, and delete its row in millrace.sink_offsets.',
+    hint: 'The sink was filled from another log, whose offsets mean nothing here: to have it filled from this one, empty its table and delete its row in millrace.sink_offsets.',
   },
   // stream
   record_rejected: {

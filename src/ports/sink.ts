@@ -71,6 +71,8 @@ export interface SinkWriter extends AsyncDisposable {
 export interface Sink {
   /** Such as `PostgreSQL table analytics.orders`; never a secret. */
   readonly description: string;
+  /** Whether its writers have accounts: a task without one has then written nothing that is still there. */
+  readonly keepsAccount: boolean;
   /** So many records a write at most: those of a sink without account may be written again. */
   readonly batchRecords: number;
   /** `task` names the account. Rejects as `write` does. */

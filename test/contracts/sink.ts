@@ -50,6 +50,11 @@ export function sinkContract(
   open: () => Promise<SinkUnderTest>,
 ): void {
   describe(`${name} keeps the contract of Sink`, () => {
+    test('says whether it keeps accounts', async () => {
+      await using made = await open();
+      assert.equal(made.sink.keepsAccount, keepsAccount);
+    });
+
     test('takes records in their order, so that the last of a key stands', async () => {
       await using made = await open();
       await using writer = await made.sink.open(TASK, signal);

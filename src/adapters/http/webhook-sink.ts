@@ -29,6 +29,7 @@ const MAX_REDIRECTS = 3;
  */
 export class WebhookSink implements Sink {
   readonly description: string;
+  readonly keepsAccount = false;
   /** What is on its way when the process dies comes again: so little. */
   readonly batchRecords = 1;
   readonly #options: WebhookSinkOptions;

@@ -32,6 +32,7 @@ const BATCH_RECORDS = 1000;
  */
 export class TableSink implements Sink {
   readonly description: string;
+  readonly keepsAccount = true;
   readonly batchRecords = BATCH_RECORDS;
   readonly #options: TableSinkOptions;
 

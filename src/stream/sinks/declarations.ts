@@ -78,6 +78,7 @@ export function customSink(options: CustomSinkOptions): SinkDeclaration {
   const { description = 'custom sink', batchRecords = 100 } = options;
   return {
     description,
+    keepsAccount: false,
     batchRecords,
     open: (task) => Promise.resolve(customWriter(task, description, options)),
   };

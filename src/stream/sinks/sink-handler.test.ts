@@ -192,13 +192,16 @@ describe('a task of a sink', () => {
     await append(log, [put(1, 10), put(2, 20)]);
     const failing = start({ log, store: crashing(store, 1, 'before'), processor: into(sink) });
     await assert.rejects(failing.ended);
-    await using running = start({ log, store, processor: into(sink) });
-    await running.idle();
     const ids = [`${TASK}:0`, `${TASK}:1`];
-    assert.deepEqual(
-      sink.taken.map(({ id }) => id),
-      [...ids, ...ids],
-    );
+    for (const _ of [1, 2]) {
+      const running = start({ log, store, processor: into(sink) });
+      await running.idle();
+      await running.stop();
+      assert.deepEqual(
+        sink.taken.map(({ id }) => id),
+        [...ids, ...ids],
+      );
+    }
   });
 
   test('refuses a sink that was filled from another log', async () => {
@@ -223,17 +226,33 @@ describe('a task of a sink', () => {
     assert.deepEqual(amounts(sink), [10, 20]);
   });
 
-  test('says that a sink no longer holds what was written to it', async () => {
-    const sink = new MemorySink();
+  test('writes again what a sink lacks that was put back to an older state', async () => {
+    const sink = new MemorySink({ refusal: isBad });
     const store = new MemoryStore();
     const log = await newLog();
-    await append(log, [put(1, 10)]);
-    const first = start({ log, store, processor: into(sink) });
-    await first.idle();
-    await first.stop();
+    const run = async (): Promise<void> => {
+      await using running = start({ log, store, processor: into(sink) });
+      await running.idle();
+    };
+    await append(log, [put(1, 10), put(2, -1), put(null, -1), put(1, 11)]);
+    await run();
+    const backup = sink.backup();
+    await append(log, [put(2, 21), put(3, 30), put(4, -1)]);
+    await run();
+    backup.restore();
+    await run();
+    assert.deepEqual(amounts(sink), [10, 11, 30]);
+    assert.equal(await parkedCount(store), 4);
     sink.clear();
-    const failing = start({ log, store, processor: into(sink) });
-    await assert.rejects(failing.ended, isCoded('sink_behind'));
+    await run();
+    assert.deepEqual(amounts(sink), [10, 11, 30]);
+    assert.equal(await parkedCount(store), 4);
+    sink.refusal = () => undefined;
+    await using running = start({ log, store, processor: into(sink) });
+    await running.idle();
+    await command(log, { do: 'dlq-replay-all', processor: 'orders' });
+    await running.status(({ parked }) => parked === 0);
+    assert.deepEqual(amounts(sink), [10, 11, 30, -1, 21, -1, -1]);
   });
 
   test('takes each record once, whatever crashes and whatever the store loses', async () => {
@@ -245,7 +264,12 @@ describe('a task of a sink', () => {
     );
     const crashes = fc.array(
       fc.record({
-        port: fc.constantFrom('store' as const, 'sink' as const, 'forgotten' as const),
+        port: fc.constantFrom(
+          'store' as const,
+          'sink' as const,
+          'forgotten' as const,
+          'cleared' as const,
+        ),
         call: fc.integer({ min: 1, max: 8 }),
         when: fc.constantFrom('before' as const, 'after' as const),
       }),
@@ -259,6 +283,7 @@ describe('a task of a sink', () => {
         let store = new MemoryStore();
         for (const { port, call, when } of [...schedule, undefined].map((each) => each ?? NONE)) {
           if (port === 'forgotten') store = new MemoryStore();
+          if (port === 'cleared') sink.clear();
           const used = port === 'store' ? crashing(store, call, when) : store;
           crashSink(sink, port === 'sink' ? call : Infinity, when);
           await untilDoneOrCrashed({ log, store: used }, sink);
@@ -296,7 +321,10 @@ async function untilDoneOrCrashed(
   running.ended.catch(() => {
     hasCrashed = true;
   });
-  await eventually(async () => hasCrashed || (await isTakenIn(world, 1)) || undefined);
+  const { end } = await world.log.offsets({ topic: INPUT, partition: 0 });
+  const isTaken = () => sink.account(TASK)?.next === end;
+  const isDone = async () => isTaken() && (await isTakenIn(world, 1));
+  await eventually(async () => hasCrashed || (await isDone()) || undefined);
   await running.stop().catch(() => undefined);
 }
 

@@ -47,6 +47,7 @@ class SinkHandler implements RecordHandler {
   #signal = AbortSignal.abort();
   #writer: SinkWriter | undefined;
   #writing: Promise<unknown> = Promise.resolve();
+  #beginsAt: number | undefined;
 
   constructor(sink: Sink, log: EventLog, parts: HandlerParts) {
     this.#sink = sink;
@@ -54,7 +55,7 @@ class SinkHandler implements RecordHandler {
     this.#parts = parts;
   }
 
-  /** Fails with `sink_of_other_log` or `sink_behind` where the sink's account does not fit the log or the store. */
+  /** Fails with `sink_of_other_log` where the sink's account is of none that this log ever was. */
   async load(signal: AbortSignal): Promise<void> {
     this.#signal = signal;
     await this.#close();
@@ -62,6 +63,11 @@ class SinkHandler implements RecordHandler {
     this.#writer = await this.#stoppable(this.#sink.open(this.#parts.task, signal));
     if (signal.aborted) return this.#close();
     await this.#compare(this.#writer.account);
+  }
+
+  /** A sink that was put back to an older state, or emptied with its account, is given again what it lacks. */
+  beginsAt(): number | undefined {
+    return this.#beginsAt;
   }
 
   async prepare(
@@ -146,17 +152,18 @@ class SinkHandler implements RecordHandler {
   async #compare(account: SinkAccount | undefined): Promise<void> {
     const { partition, store, task } = this.#parts;
     const { start, end } = await this.#log.offsets(partition);
-    const facts = { sink: this.#sink.description, task };
     if (account !== undefined && !(await this.#knows(account, start, end)))
-      throw new MillraceError('sink_of_other_log', { ...facts, offset: account.next });
+      throw new MillraceError('sink_of_other_log', {
+        sink: this.#sink.description,
+        task,
+        offset: account.next,
+      });
+    this.#beginsAt = undefined;
+    if (!this.#sink.keepsAccount) return;
     const stored = (await store.offsets(task))[`${partition.topic}-${partition.partition}`];
     const from = Math.max(start, account?.next ?? start);
-    if (stored !== undefined && (await this.#hasRecords(from, stored)))
-      throw new MillraceError('sink_behind', {
-        ...facts,
-        expected: `all before offset ${stored} of ${partition.topic}`,
-        found: `all before ${from}`,
-      });
+    const lacks = stored !== undefined && (await this.#hasRecords(from, stored));
+    this.#beginsAt = lacks ? from : undefined;
   }
 
   /** Whether the last record before `next` is the one that the sink was given, as far as the log still says. */

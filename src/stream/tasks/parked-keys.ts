@@ -12,7 +12,8 @@ export type ParkedGroup = string;
 
 /**
  * Knows which records of a partition are parked, and so which of the records to come must wait
- * behind them. Offsets of a group are in order; the first is the one that failed.
+ * behind them. Offsets of a group are in order; the first is the one that failed. Records that come
+ * again, from before those, wait for none of them.
  */
 export class ParkedKeys {
   readonly #groups = new Map<ParkedGroup, number[]>();
@@ -26,16 +27,31 @@ export class ParkedKeys {
   /** Where a record that comes now must wait, and for which offset; undefined when it need not. */
   waits(record: LogRecord): Readonly<{ group: ParkedGroup; behind: number }> | undefined {
     if (this.#count === 0) return undefined;
-    const group = this.#groups.has(BARRIER) ? BARRIER : groupOf(record, false);
+    const { offset } = record;
+    const isBarred = (this.#groups.get(BARRIER)?.[0] ?? Infinity) < offset;
+    const group = isBarred ? BARRIER : groupOf(record, false);
     const behind = group === KEYLESS ? undefined : this.#groups.get(group)?.[0];
-    return behind === undefined ? undefined : { group, behind };
+    return behind === undefined || behind >= offset ? undefined : { group, behind };
   }
 
-  /** Offsets only grow within a group. */
+  /** Whether this record is parked, which only one that comes again can be. */
+  has(record: LogRecord): boolean {
+    if (this.#count === 0) return false;
+    const offsets = this.#groups.get(groupOf(record, false)) ?? [];
+    return record.offset <= (offsets.at(-1) ?? -1) && offsets.includes(record.offset);
+  }
+
   add(group: ParkedGroup, offset: number): void {
-    const offsets = this.#groups.get(group);
-    if (offsets === undefined) this.#groups.set(group, [offset]);
-    else offsets.push(offset);
+    const offsets = this.#groups.get(group) ?? [];
+    this.#groups.set(group, offsets);
+    const isLast = (offsets.at(-1) ?? -1) < offset;
+    if (isLast) offsets.push(offset);
+    else
+      offsets.splice(
+        offsets.findIndex((each) => each > offset),
+        0,
+        offset,
+      );
     this.#count += 1;
   }
 

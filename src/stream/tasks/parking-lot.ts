@@ -58,9 +58,14 @@ export class ParkingLot {
     this.#keys = keys;
   }
 
-  /** Whether a record's turn has not come, as one of its order is parked. */
+  /** Whether this very record is parked. */
+  has(record: LogRecord): boolean {
+    return this.#keys.has(record);
+  }
+
+  /** Whether a record's turn has not come, as it is parked, or one of its order is. */
   waits(record: LogRecord): boolean {
-    return this.#keys.waits(record) !== undefined;
+    return this.#keys.waits(record) !== undefined || this.#keys.has(record);
   }
 
   /** Parks a record whose turn has not come; false where nothing of its order is parked. */

@@ -24,8 +24,14 @@ export interface RecordHandler {
   load(signal: AbortSignal): Promise<void>;
 
   /**
+   * Asked after `load`: an offset before the stored one to begin at, since what the handler had done
+   * with the records from there on is gone.
+   */
+  beginsAt?(): number | undefined;
+
+  /**
    * Decodes the records, and fetches the state that they will ask for, all at once. Those that
-   * `waits` is true of are not attempted, as an earlier one of their order is parked.
+   * `waits` is true of are not attempted, as they are parked, or an earlier one of their order is.
    */
   prepare(
     records: readonly LogRecord[],

@@ -221,7 +221,9 @@ export class Task {
     this.#stored = await this.#options.store.offsets(this.name);
     await this.#parking.load();
     await this.#handler.load(signal);
-    this.#next = this.#stored[this.partitionId] ?? (await this.#beginning(signal));
+    const stored = this.#stored[this.partitionId];
+    const earlier = stored === undefined ? undefined : this.#handler.beginsAt?.();
+    this.#next = earlier ?? stored ?? (await this.#beginning(signal));
     this.#passedMs = undefined;
     this.#ticked = this.#stored[TICKS] ?? 0;
     await this.#ticks?.load(this.#next, this.#ticked, signal);
@@ -339,7 +341,8 @@ export class Task {
       const { record, does } = prepared;
       const tick = this.#ticks?.takeBefore(record.offset);
       if (tick !== undefined) await this.#obeyTicks(tick, record.offset);
-      if (does === 'nothing' || this.#parking.parkBehind(record)) continue;
+      if (does === 'nothing' || this.#parking.has(record)) continue;
+      if (this.#parking.parkBehind(record)) continue;
       const outcome = this.#handler.attempt(prepared);
       const failed = outcome instanceof Promise ? await outcome : outcome;
       const isTruncate = does === 'truncate';
