@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { MemoryEventLog } from '../adapters/memory/event-log.ts';
 import { MemoryStore } from '../adapters/memory/store.ts';
 import { blocksOf } from '../domain/record-block.ts';
+import { topology } from '../index.ts';
 import { composeProcessors, topicsOf } from './compose.ts';
 import { definePipeline } from './pipeline.ts';
 
@@ -34,4 +35,19 @@ test('keeps no more records in flight than told: half of them in each of two com
   const [part] = composeProcessors(pipeline, { log, store }, { bufferRecords: 4 });
   await part?.run(done.signal);
   assert.deepEqual(committed, [2, 2, 2, 2, 1]);
+});
+
+test('refuses two topologies that serve the same keys', () => {
+  const serving = (name: string, prefix: string) =>
+    topology(name, {}, ({ topic }) => topic('rows').serve({ prefix }));
+  const withPrefix = (prefix: string) =>
+    definePipeline({
+      name: 'test',
+      processors: [serving('a', 'figures:'), serving('b', prefix)],
+    });
+  assert.throws(() => topicsOf(withPrefix('figures:latest')), {
+    code: 'topology_invalid',
+    message: /serve-1 of a serves .* and serve-1 of b under/,
+  });
+  assert.doesNotThrow(() => topicsOf(withPrefix('others:')));
 });

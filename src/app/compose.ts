@@ -2,12 +2,15 @@ import { LmdbEventLog, type LmdbEventLogOptions } from '../adapters/lmdb/event-l
 import { LmdbStore } from '../adapters/lmdb/store.ts';
 import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
 import type { ConnectorConfig } from '../capture/connector-config.ts';
+import { MillraceError } from '../domain/errors.ts';
 import type { Status } from '../domain/status.ts';
 import { systemClock } from '../lib/clock.ts';
 import type { EventLog, TopicDeclaration } from '../ports/event-log.ts';
 import type { Store } from '../ports/store.ts';
 import { tickTopic } from '../stream/stage/topology-subject.ts';
 import { compile, type Compiled } from '../stream/topology/compile.ts';
+import { type Serving, servingProblems } from '../stream/topology/served-prefixes.ts';
+import type { Topology } from '../stream/topology/topology.ts';
 import type { Processor } from '../stream/processor.ts';
 import { TaskRunner, type TaskRunnerOptions } from '../stream/tasks/task-runner.ts';
 import type { Config } from './config/config.ts';
@@ -70,8 +73,17 @@ export function topicsOf(pipeline: Pipeline): TopicDeclaration[] {
   ];
 }
 
-/** What runs: topologies cut into stages for the partitions that their topics have. */
+/**
+ * What runs: topologies cut into stages for the partitions that their topics have. Throws
+ * `topology_invalid`.
+ */
 export function compiledOf(pipeline: Pipeline): readonly (Processor | Compiled)[] {
+  const serving = pipeline.processors.flatMap((processor) =>
+    'nodes' in processor ? servingIn(processor) : [],
+  );
+  const problems = servingProblems(serving);
+  if (problems.length > 0)
+    throw new MillraceError('topology_invalid', { pipeline: pipeline.name, problems });
   const written = new Map<string, number>();
   const partitions = partitionsOf(pipeline);
   return pipeline.processors.map((processor) => {
@@ -80,6 +92,12 @@ export function compiledOf(pipeline: Pipeline): readonly (Processor | Compiled)[
     for (const { name, partitions: count } of compiled.declares) written.set(name, count);
     return compiled;
   });
+}
+
+function servingIn({ name, nodes }: Topology): Serving[] {
+  return nodes.flatMap(({ id, serves }) =>
+    serves === undefined ? [] : [{ who: `${id} of ${name}`, ...serves }],
+  );
 }
 
 function readBy(processor: Processor | Compiled): readonly string[] {
@@ -116,7 +134,7 @@ export function composeProcessors(
     ...hooks
   }: Pick<Config['stream'], 'bufferRecords'> &
     Readonly<{ environment?: Environment }> &
-    Pick<TaskRunnerOptions, 'onMissingHistory' | 'onChange'>,
+    Pick<TaskRunnerOptions, 'onMissingHistory' | 'progress' | 'onChange'>,
 ): Part[] {
   // Of each partition, one commit is under way while the next is filled.
   const maxRecords = Math.floor(bufferRecords / 2);

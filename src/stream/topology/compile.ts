@@ -4,6 +4,7 @@ import { must } from '../../lib/must.ts';
 import type { TopicDeclaration } from '../../ports/event-log.ts';
 import { FIRST, topicPrefix } from '../rebuild/generation.ts';
 import type { Edge, GraphNode } from './graph.ts';
+import { servingProblems } from './served-prefixes.ts';
 import type { Topology } from './topology.ts';
 
 /** What enters a stage where: at a node's input, or, of a source, at the source itself. */
@@ -165,17 +166,9 @@ function problemsOf({ nodes }: Topology): string[] {
     formats.set(source.topic, source.format);
   }
   const serving = nodes.flatMap(({ id, serves }) =>
-    serves === undefined ? [] : [{ id, ...serves }],
+    serves === undefined ? [] : [{ who: id, ...serves }],
   );
-  for (const [at, a] of serving.entries()) {
-    for (const b of serving.slice(at + 1)) {
-      const overlap = a.prefix.startsWith(b.prefix) || b.prefix.startsWith(a.prefix);
-      if (overlap && !(a.isCommutative && b.isCommutative))
-        problems.push(
-          `${a.id} serves keys under "${a.prefix}" and ${b.id} under "${b.prefix}": a key has one writer; serve both from one operator, or under prefixes of which none starts with the other`,
-        );
-    }
-  }
+  problems.push(...servingProblems(serving));
   if (nodes.length === 0) problems.push('it reads nothing');
   return problems;
 }
