@@ -110,6 +110,10 @@ async function tryInstalled(folder: string): Promise<void> {
     const captured = await mine.succeed('consume', 'mine.public.visits', '--json');
     assert.equal(jsonLines(captured).length, 2);
     assert.match(await mine.succeed('typegen', '--check'), /is what the database asks for/);
+    await client.query('alter table visits add referrer text');
+    const stale = await mine.run('typegen', '--check');
+    assert.equal(stale.exitCode, 1);
+    assert.match(stale.out, /expected referrer: string \| null;/);
     up.kill('SIGINT');
     assert.equal((await up.ended).exitCode, 0);
   }
