@@ -4,6 +4,7 @@ import { must } from '../src/lib/must.ts';
 import type {
   ChangeSource,
   CopyStream,
+  RunningTransactions,
   Slot,
   Snapshot,
   SourceIdentity,
@@ -200,6 +201,10 @@ export class ScriptedSource implements ChangeSource {
   async walInsertLsn(): Promise<Lsn> {
     this.#beforeAnswer('walInsertLsn');
     return this.end;
+  }
+
+  async runningTransactions(): Promise<RunningTransactions> {
+    return { atMs: 0, ids: this.#invisible.map(({ xid }) => String(xid)) };
   }
 
   async execute(): Promise<void> {}

@@ -15,6 +15,8 @@ import { FirstCopy } from './first-copy.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { IncrementalCopy } from './incremental-copy.ts';
 import { LogAppender } from './log-appender.ts';
+import { PassedTime } from './passed-time.ts';
+import { ProgressProbe } from './progress-probe.ts';
 import { RecordBatch } from './record-batch.ts';
 import { RelationRegistry } from './relation-registry.ts';
 import type { Start } from './start.ts';
@@ -58,6 +60,9 @@ export class CaptureSession {
   #position: Position;
   #acks: AckTracker | undefined;
   #follower: StreamFollower | undefined;
+  readonly #time = new PassedTime();
+  /** As the log has it: no table is left to copy. */
+  #hasCopied = false;
   #lagMs: number | undefined;
   /** Tables that are in the position, so that their copy may begin once that is durable. */
   #ordered: readonly CopyTask[] = [];
@@ -126,6 +131,11 @@ export class CaptureSession {
     return this.#acks && this.#follower?.lagBytes(this.#acks.confirmed);
   }
 
+  /** Commit time up to which every change is in the log; undefined during a copy. */
+  get passedMs(): number | undefined {
+    return this.#acks && this.#isCopied() ? this.#time.passedMs(this.#acks.confirmed) : undefined;
+  }
+
   /** Ends when `outer` aborts; throws what failed. Nothing is confirmed that is not durable. */
   async run(start: Start, outer: AbortSignal): Promise<void> {
     const signal = AbortSignal.any([outer, this.#failed.signal]);
@@ -184,6 +194,7 @@ export class CaptureSession {
     const from = this.#position.end ?? (0n as Lsn);
     this.#acks = new AckTracker(from);
     const copy = await this.#copyBeside();
+    this.#hasCopied = copy.isDone;
     onState(copy.isDone ? 'streaming' : 'copying');
     const follower = new StreamFollower({
       source,
@@ -203,6 +214,8 @@ export class CaptureSession {
       (stop) => follower.run(stop, (error) => this.#failed.abort(error)),
       (stop) => orders.obey((topics) => this.#order(topics, copy, follower), stop),
       (stop) => this.#beat(stop),
+      (stop) =>
+        new ProgressProbe({ source, time: this.#time, isDue: () => this.#isCopied() }).run(stop),
     ]);
   }
 
@@ -264,9 +277,14 @@ export class CaptureSession {
     return (await this.#parts.tables()).map(({ oid, schema, name }) => ({ oid, schema, name }));
   }
 
+  #isCopied(): boolean {
+    return this.#hasCopied && (this.#position.copy ?? []).length === 0;
+  }
+
   #durable(position: Position): void {
     const committedMs = this.#follower?.lastCommitMs;
     if (committedMs !== undefined) this.#lagMs = Math.max(0, this.#parts.clock() - committedMs);
+    this.#hasCopied = (position.copy ?? []).length === 0;
     if (position.end === undefined) return;
     const confirmable = this.#acks?.durable(position.end);
     if (confirmable !== undefined) this.#follower?.confirm(confirmable);

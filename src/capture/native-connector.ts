@@ -96,7 +96,7 @@ export class NativeConnector implements Connector {
 
   status(): ConnectorStatus {
     const { config, clock } = this.#parts;
-    const { confirmedLsn, lagBytes, lagMs, changes = 0 } = this.#session ?? {};
+    const { confirmedLsn, lagBytes, lagMs, passedMs, changes = 0 } = this.#session ?? {};
     const copy = this.#report.tables();
     const problem = this.#problem ?? this.#heartbeatProblem ?? this.#refusal;
     return {
@@ -110,6 +110,7 @@ export class NativeConnector implements Connector {
       ...(confirmedLsn !== undefined && { confirmedLsn }),
       ...(lagBytes !== undefined && { lagBytes }),
       ...(lagMs !== undefined && { lagMs }),
+      ...(passedMs !== undefined && { passedMs }),
       ...(copy.length > 0 && { copy }),
       ...(problem !== undefined && { problem }),
     };

@@ -38,6 +38,11 @@ export type ConnectorStatus = Common &
     lagBytes?: number;
     /** Age of the last change that became durable when it did: commit → log. */
     lagMs?: number;
+    /**
+     * Every change that was committed before it, by the source's clock, is in the log; ms since the
+     * epoch. It passes where nobody writes, too, but not during a copy. Not told by Debezium.
+     */
+    passedMs?: number;
     /** Changes (records without tombstones) made durable since the start of the process. */
     changes: number;
     copy?: readonly Readonly<{

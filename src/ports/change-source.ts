@@ -54,6 +54,14 @@ export type Slot = Readonly<{
   lagBytes: number | undefined;
 }>;
 
+/** Transactions that have an id, and so may be committing. */
+export type RunningTransactions = Readonly<{
+  /** By the server's clock, ms since the epoch: before it was looked which run. */
+  atMs: number;
+  /** Of every transaction that had an id by then and has not ended: its WAL may not be written. */
+  ids: readonly string[];
+}>;
+
 /** Rows in COPY's text format, any number of whole rows a chunk, `\n` after each. */
 export type CopyStream = AsyncIterable<Buffer>;
 
@@ -142,6 +150,8 @@ export interface ChangeSource extends AsyncDisposable {
   snapshot(): Promise<Snapshot>;
   /** Where WAL writing stands: all that is visible to anyone now is before it. A stream gets there though nobody writes. */
   walInsertLsn(): Promise<Lsn>;
+  /** Those of all databases. One that is not among them has ended, with all its WAL written, or begins later. */
+  runningTransactions(): Promise<RunningTransactions>;
 
   /**
    * Runs a statement that the configuration asks for; nothing else waits for it. Rejects with the signal's reason

@@ -459,6 +459,26 @@ export function changeSourceContract(name: string, prepare: () => Promise<Source
         }
       });
 
+      test('names the transactions that have an id, until their WAL is written', async () => {
+        await session.query('CREATE TABLE running (id integer)');
+        const before = await source.runningTransactions();
+        await session.query('BEGIN');
+        await session.query('INSERT INTO running VALUES (1)');
+        const [own] = await session.query('SELECT pg_current_xact_id()::xid AS id');
+        const during = await source.runningTransactions();
+        await session.query('SET LOCAL synchronous_commit = off');
+        await session.query('COMMIT');
+        const end = await source.walInsertLsn();
+        const after = await source.runningTransactions();
+        const id = must(own?.['id'], 'it wrote');
+        assert.deepEqual(
+          [before, during, after].map(({ ids }) => ids.includes(id)),
+          [false, true, false],
+        );
+        assert.ok(before.atMs <= during.atMs && during.atMs <= after.atMs);
+        assert.ok(end <= (await source.walInsertLsn()));
+      });
+
       test('passes logical messages on when asked', async () => {
         const { start } = await followed('spoken');
         await session.query(`SELECT pg_logical_emit_message(false, 'millrace', 'hello')`);

@@ -3,7 +3,13 @@ import { MillraceError } from '../../domain/errors.ts';
 import { parseLsn } from '../../domain/lsn.ts';
 import type { Lsn } from '../../domain/lsn.ts';
 import { must } from '../../lib/must.ts';
-import type { ChangeSource, Slot, SourceIdentity, Table } from '../../ports/change-source.ts';
+import type {
+  ChangeSource,
+  RunningTransactions,
+  Slot,
+  SourceIdentity,
+  Table,
+} from '../../ports/change-source.ts';
 import { readTable, readTables } from './catalogue.ts';
 import { PostgresClient } from './client.ts';
 import type { TextQuery } from './client.ts';
@@ -149,6 +155,21 @@ export class PostgresSource implements ChangeSource {
     // on its pages, waits up to 15 s where nobody writes, and whoever waits for it as long.
     if (parseLsn(value('flushed')) < end) await this.query(FLUSH_WAL);
     return end;
+  }
+
+  async runningTransactions(): Promise<RunningTransactions> {
+    // The statement's time is that of its arrival, before it looks. Each transaction holds a lock on
+    // its own id until its commit is written; who looks at those needs no right, unlike at activity.
+    const rows = await this.query(
+      `SELECT extract(epoch FROM statement_timestamp()) * 1000 AS at,
+          array_to_string(array(
+            SELECT transactionid FROM pg_locks
+            WHERE locktype = 'transactionid' AND granted AND mode = 'ExclusiveLock'
+          ), ',') AS ids`,
+    );
+    const row = must(rows[0], 'a SELECT without FROM gives one row');
+    const ids = must(row['ids'], 'an array has a text');
+    return { atMs: Math.floor(Number(row['at'])), ids: ids === '' ? [] : ids.split(',') };
   }
 
   async execute(sql: string, signal: AbortSignal): Promise<void> {

@@ -29,6 +29,7 @@ import { runParts } from './run-parts.ts';
 import { refuseUnready } from '../operations/source-check.ts';
 import { readSinks, warnOfResting } from '../sinks.ts';
 import { StatusBoard } from '../status/status-board.ts';
+import { sourceProgress } from '../status/source-progress.ts';
 import { StatusPublisher } from '../status/status-publisher.ts';
 import { partStateOf } from './worker-messages.ts';
 import { newWorkerId } from './worker-id.ts';
@@ -111,6 +112,11 @@ async function stream({ processors }: StreamRole, place: Place): Promise<void> {
         logger.warn({ topic }, 'the log does not reach back: asking the connector for a copy');
         await requestCopy(log, name, topic, stop);
       },
+      progress: sourceProgress(log, {
+        connector: name,
+        engine: engineOf(config).kind,
+        clock: Date.now,
+      }),
       onChange: () => publisher.changed(),
     },
   );

@@ -7,6 +7,7 @@ import { requestCopy } from '../operations/copy-request.ts';
 import { failureOf } from '../failure.ts';
 import { connectorFileOf, loadPipeline, readConnector } from '../config/load-pipeline.ts';
 import { runParts } from './run-parts.ts';
+import { sourceProgress } from '../status/source-progress.ts';
 import { StatusPublisher } from '../status/status-publisher.ts';
 import { partStateOf, type WorkerMessage, type WorkerTask } from './worker-messages.ts';
 
@@ -42,6 +43,11 @@ async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
         bufferRecords: task.stream.bufferRecords,
         environment: task.environment,
         onMissingHistory: (topic, stop) => requestCopy(log, config.name, topic, stop),
+        progress: sourceProgress(log, {
+          connector: config.name,
+          engine: task.engine.kind,
+          clock: Date.now,
+        }),
         onChange: () => publisher.changed(),
       },
     );
