@@ -111,7 +111,7 @@ function sessions(events: readonly NexmarkEvent[]): unknown[] {
   const groups = Map.groupBy(bidsIn(events), ({ bidder }) => bidder);
   return [...groups].flatMap(([bidder, bids]) => {
     const times = bids.map(({ dateTime }) => dateTime).toSorted((a, b) => a - b);
-    const starts = times.filter((at, nth) => at - (times[nth - 1] ?? -Infinity) > SESSION_GAP_MS);
+    const starts = times.filter((at, nth) => at - (times[nth - 1] ?? -Infinity) >= SESSION_GAP_MS);
     return starts
       .map((starttime, nth) => {
         const own = times.filter((at) => at >= starttime && at < (starts[nth + 1] ?? Infinity));
