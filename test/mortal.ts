@@ -20,7 +20,7 @@ export function mortal({ log, store }: World, crash: Crash | undefined): World {
           if (name === 'join') return member.apply(target, args) as unknown;
           const isFatal = calls++ === crash?.call;
           if (isDead || (isFatal && crash?.when === 'before')) isDead = true;
-          const isStream = name === 'read' || name === 'range';
+          const isStream = name === 'read' || name === 'range' || name === 'keys';
           if (isDead) return isStream ? rejecting() : Promise.reject(new Killed());
           if (isStream) return member.apply(target, args) as unknown;
           return (async () => {

@@ -251,6 +251,11 @@ export const REMEDIES = {
     exit: 1,
     hint: 'Another worker has begun to put out records of this task, as this one was silent for long; it joins the others again by itself.',
   },
+  generation_ended: {
+    retry: 'auto',
+    exit: 1,
+    hint: 'Another generation of this processor, which `millrace replay` asked for, has taken its place; nothing is to be done.',
+  },
   store_key_too_long: {
     retry: 'never',
     exit: 1,

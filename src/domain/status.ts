@@ -56,6 +56,21 @@ export type ConnectorStatus = Common &
 export const PROCESSOR_STATES = ['starting', 'running', 'held', 'stopped', 'failed'] as const;
 export type ProcessorState = (typeof PROCESSOR_STATES)[number];
 
+/** Of a processor whose results are built anew, in this order. */
+const REBUILD_PHASES = [
+  /** Both generations work; the new one serves under keys that nobody is shown. */
+  'rebuilding',
+  /** The old one has stopped, and the new one comes to where that stopped. */
+  'overtaking',
+  /** Neither works. Served keys that the new one does not have go. */
+  'removing',
+  /** Those that it has get their names. */
+  'moving',
+  /** What is left of other generations goes. */
+  'finishing',
+] as const;
+export type RebuildPhase = (typeof REBUILD_PHASES)[number];
+
 export type ProcessorStatus = Common &
   Readonly<{
     component: `processor:${string}`;
@@ -79,6 +94,13 @@ export type ProcessorStatus = Common &
     }>[];
     /** Id of the hold that this processor has come to rest for. */
     hold?: string;
+    /** Its results are built anew beside those that are served. */
+    rebuild?: Readonly<{
+      generation: number;
+      phase: RebuildPhase;
+      /** Of the records, how much is worked through; 1 is all. */
+      share: number;
+    }>;
   }>;
 
 export type GeneratorStatus = Common &

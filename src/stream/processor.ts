@@ -55,6 +55,11 @@ export interface Processor {
   readonly name: string;
   /** Topics it reads. */
   readonly topics: readonly string[];
+  /**
+   * What the served keys begin with that it alone writes: of these, a rebuild removes what it does
+   * not write again.
+   */
+  readonly serves?: readonly string[];
   /** State keys that `process` will ask for: fetched for a whole batch at once. */
   reads?(change: Change): readonly string[];
   process(change: Change, context: TaskContext): void | Promise<void>;
