@@ -32,6 +32,11 @@ export type {
   WindowedGroup,
   WindowedTable,
 } from './stream/topology/streams.ts';
+export {
+  type OutboxColumns,
+  type OutboxOptions,
+  outboxRouter,
+} from './stream/topology/outbox-router.ts';
 export { type Sources, type Topology, topology } from './stream/topology/topology.ts';
 export {
   type FixedWindow,
