@@ -102,7 +102,7 @@ export class TopologyTestDriver {
     for (const stage of this.#compiled.stages) {
       for (const task of this.#tasks) {
         if (task.stage !== stage) continue;
-        task.run.time.advance(toMs);
+        task.run.pass(toMs);
         this.#fireDue(task);
         this.#kept(task, () => task.run.tellTime());
       }

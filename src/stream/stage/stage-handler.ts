@@ -1,6 +1,6 @@
 import { MillraceError } from '../../domain/errors.ts';
 import type { LogRecord } from '../../domain/record-block.ts';
-import type { StateWrite } from '../../ports/store.ts';
+import type { StateWrite, Store } from '../../ports/store.ts';
 import { deadLetter } from '../tasks/dead-letters.ts';
 import { type Failure, failureOf, type FailureStage } from '../tasks/failure.ts';
 import type {
@@ -23,6 +23,12 @@ const DUE_AT_ONCE = 1000;
 
 /** What effects come after: the record at this offset, and so many of its task's ticks. */
 type Since = Readonly<{ offset: number; tick: number }>;
+
+/** What a task waits for, as of its last commit: see `HandlerTimer.nextMs`. */
+export async function storedWaitMs(store: Store, task: string): Promise<number | undefined> {
+  const [time] = await store.getMany(task, [TIME]);
+  return time === undefined ? undefined : (JSON.parse(time) as KeptTime).waitsForMs;
+}
 
 /** Runs one stage of a topology in one task. */
 export class StageHandler implements RecordHandler {
@@ -110,7 +116,7 @@ export class StageHandler implements RecordHandler {
 
   seal(): readonly StateWrite[] {
     const writes = this.#state.seal();
-    const time = this.#run.time.take();
+    const time = this.#run.time.take(this.#run.nextMs());
     if (time !== undefined) writes.push([TIME, JSON.stringify(time)]);
     if (this.#isNew) writes.push([TOPOLOGY, this.#compiled.hash]);
     this.#isNew = false;
@@ -147,7 +153,7 @@ export class StageHandler implements RecordHandler {
   }
 
   async #advance(timeMs: number, since: Since): Promise<void> {
-    this.#run.time.advance(timeMs);
+    this.#run.pass(timeMs);
     for (;;) {
       try {
         this.#fireDue(since);

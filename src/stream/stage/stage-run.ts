@@ -4,7 +4,8 @@ import { must } from '../../lib/must.ts';
 import type { ServedWrite } from '../../ports/store.ts';
 import { type Emit, keyText, type Operator, type OperatorTimer } from '../operators/operator.ts';
 import type { Compiled, Exit, Stage } from '../topology/compile.ts';
-import type { Edge, GraphNode } from '../topology/graph.ts';
+import type { GraphNode } from '../topology/graph.ts';
+import { type Delays, delaysIn, delayTo, exitDelaysOf, takersOf } from '../topology/delays.ts';
 import { Miss, type ObjectState } from './object-state.ts';
 import { type KeptTime, StreamTime } from './stream-time.ts';
 
@@ -78,6 +79,8 @@ export class StageRun {
   readonly #probes: readonly (Emit | undefined)[];
   /** The greatest delay of what leaves for a topic. */
   readonly #exitDelays: ReadonlyMap<string, number>;
+  /** What comes in may be so far behind the time that has passed at the sources. */
+  readonly #delayMs: number;
   /** The watermark for which all that was due has been done: what other stages may be told. */
   #settledMs = -Infinity;
 
@@ -122,12 +125,8 @@ export class StageRun {
       return probe && ((key, value, timeMs) => probe.accept(input, key, value, timeMs));
     });
     this.isStateful = this.#probes.some((probe) => probe !== undefined);
-    const exitDelays = new Map<string, number>();
-    for (const { edge, topic } of stage.exits) {
-      const delay = delays.out(edge);
-      exitDelays.set(topic, Math.max(exitDelays.get(topic) ?? 0, delay));
-    }
-    this.#exitDelays = exitDelays;
+    this.#exitDelays = exitDelaysOf(stage);
+    this.#delayMs = delayTo(options.compiled, stage);
   }
 
   /** Undefined: there is nothing to do. Throws where the record is not what the stage reads. */
@@ -204,12 +203,17 @@ export class StageRun {
     timer.drop(key);
   }
 
-  /** The least event time that something waits for. */
+  /** Nothing before `timeMs` comes to the sources any more, and all that did has come to this stage. */
+  pass(timeMs: number): void {
+    this.time.advance(timeMs - this.#delayMs);
+  }
+
+  /** The least time that must have passed at the sources for something here to be due. */
   nextMs(): number | undefined {
     let next: number | undefined;
     for (const { timer, delayMs } of this.#timed) {
       const each = timer?.nextMs();
-      if (each !== undefined) next = Math.min(next ?? Infinity, each + delayMs);
+      if (each !== undefined) next = Math.min(next ?? Infinity, each + delayMs + this.#delayMs);
     }
     return next;
   }
@@ -367,21 +371,6 @@ function into({ node, operator }: OpenNode, input: number): Emit {
   };
 }
 
-function takersOf(
-  stage: Stage,
-  node: GraphNode,
-  port: string,
-): { taker: GraphNode; input: number }[] {
-  return stage.nodes.flatMap((taker) =>
-    taker.inputs.flatMap((edge, input) => {
-      if (edge.node !== node || edge.port !== port) return [];
-      // Where it was repartitioned before the taker, the taker has it from its own stage's topic.
-      const isEntry = stage.entries.some((entry) => entry.node === taker && entry.input === input);
-      return isEntry ? [] : [{ taker, input }];
-    }),
-  );
-}
-
 /** An operator of the same wiring that only names state; undefined where nothing behind it has any. */
 function probeOf(
   node: GraphNode,
@@ -422,21 +411,6 @@ const NO_STATE = {
   entries: () => [],
   want: () => undefined,
 };
-
-type Delays = Readonly<{ of(node: GraphNode): number; out(edge: Edge): number }>;
-
-/** How far each node's input may be behind the stage's watermark. */
-function delaysIn(stage: Stage): Delays {
-  const inputs = new Map<GraphNode, number>();
-  const out = ({ node, port }: Edge): number => (inputs.get(node) ?? 0) + (node.delays[port] ?? 0);
-  for (const node of stage.nodes) {
-    const delays = node.inputs
-      .filter((edge) => takersOf(stage, edge.node, edge.port).some(({ taker }) => taker === node))
-      .map(out);
-    inputs.set(node, Math.max(0, ...delays));
-  }
-  return { of: (node) => inputs.get(node) ?? 0, out };
-}
 
 function decoded(stage: Stage, record: LogRecord, partition: number): Item | undefined {
   const { timestampMs } = record;

@@ -4,6 +4,8 @@ export type KeptTime = Readonly<{
   seen: Readonly<Record<string, number>>;
   /** The watermark last told to each partition of the topics that the stage writes for others. */
   told: Readonly<Record<string, number>>;
+  /** The least time that must have passed at the sources for something to be due. */
+  waitsForMs?: number;
 }>;
 
 /**
@@ -15,6 +17,7 @@ export class StreamTime {
   #seen = new Map<string, number>();
   #watermarkMs = -Infinity;
   #told = new Map<string, number>();
+  #waitsForMs: number | undefined;
   #isChanged = false;
 
   /** A task that reads a source has itself upstream. */
@@ -50,15 +53,21 @@ export class StreamTime {
   restore(kept: KeptTime | undefined): void {
     this.#seen = new Map(Object.entries(kept?.seen ?? {}));
     this.#told = new Map(Object.entries(kept?.told ?? {}));
+    this.#waitsForMs = kept?.waitsForMs;
     this.#isChanged = false;
     this.#recount();
   }
 
   /** What is to be kept, if it has changed since the last call. */
-  take(): KeptTime | undefined {
-    if (!this.#isChanged) return undefined;
+  take(waitsForMs: number | undefined): KeptTime | undefined {
+    if (!this.#isChanged && waitsForMs === this.#waitsForMs) return undefined;
     this.#isChanged = false;
-    return { seen: Object.fromEntries(this.#seen), told: Object.fromEntries(this.#told) };
+    this.#waitsForMs = waitsForMs;
+    return {
+      seen: Object.fromEntries(this.#seen),
+      told: Object.fromEntries(this.#told),
+      ...(waitsForMs !== undefined && { waitsForMs }),
+    };
   }
 
   #recount(): void {

@@ -11,6 +11,7 @@ import { FIRST, generationName, taskName } from '../rebuild/generation.ts';
 import { Partitioner } from './partitioner.ts';
 import type { Processor } from '../processor.ts';
 import { type SinkProcessor, sinkSubject } from '../sinks/sink-handler.ts';
+import { storedWaitMs } from '../stage/stage-handler.ts';
 import { topologySubject } from '../stage/topology-subject.ts';
 import type { Compiled } from '../topology/compile.ts';
 import type { TaskSubject } from './record-handler.ts';
@@ -231,25 +232,30 @@ export class TaskRunner {
       for (const { task } of waiting) {
         const { waitsForMs = Infinity, partition } = task;
         if (waitsForMs > passedMs) continue;
-        if (await this.#isThrough(partition.topic, [partition.partition], partitioner))
-          task.pass(passedMs);
+        const { topic, partition: own } = partition;
+        if (await this.#isThrough(topic, [own], partitioner, passedMs)) task.pass(passedMs);
       }
     }
   }
 
-  /** Whether these tasks, and all that lead to them, have worked through what is in the log now. */
+  /**
+   * Whether these tasks, and all that lead to them, have worked through what is in the log now, and
+   * those that lead to them have done what was due.
+   */
   async #isThrough(
     topic: string,
     partitions: readonly number[],
     partitioner: Partitioner,
+    passedMs: number,
   ): Promise<boolean> {
     const { log, store } = this.#options;
     for (const before of this.#subject.upstreamOf(topic)) {
       const all = Array.from({ length: partitioner.countOf(before) }, (_, at) => at);
-      if (!(await this.#isThrough(before, all, partitioner))) return false;
+      if (!(await this.#isThrough(before, all, partitioner, passedMs))) return false;
       for (const partition of all) {
-        const left = await store.outgoing(this.#nameOf(`${before}-${partition}`), 1);
-        if (left.length > 0) return false;
+        const task = this.#nameOf(`${before}-${partition}`);
+        if (((await storedWaitMs(store, task)) ?? Infinity) <= passedMs) return false;
+        if ((await store.outgoing(task, 1)).length > 0) return false;
       }
     }
     for (const partition of partitions) {
