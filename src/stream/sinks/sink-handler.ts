@@ -74,6 +74,8 @@ class SinkHandler implements RecordHandler {
     records: readonly LogRecord[],
     waits: (record: LogRecord) => boolean,
   ): Promise<readonly Prepared[]> {
+    // The writer is closed by now.
+    this.#signal.throwIfAborted();
     const failures = new Map<number, Failure>();
     const batch = this.#batchOf(records, waits, failures);
     if (batch !== undefined) {
