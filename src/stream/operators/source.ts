@@ -9,22 +9,28 @@ export type Fact<R> =
   | Readonly<{ op: 'd'; before: R | null; after: null }>
   | Readonly<{ op: 'r'; before: null; after: R }>;
 
+/** `timeMs` is of the row after the change; where that is not known, the change's own time stands for it. */
 export function changeSource(
   topic: string,
-  options: Readonly<{ copied: boolean; timeMs: ((row: never) => number) | undefined }>,
+  options: Readonly<{ ops: string; timeMs: ((row: never) => number) | undefined }>,
 ): NodeSpec {
-  const { copied, timeMs } = options;
-  const isTaken = ({ op }: Change): boolean =>
-    op === 'c' || op === 'u' || op === 'd' || (copied && op === 'r');
+  const { ops, timeMs } = options;
+  const isTaken = ({ op }: Change): boolean => ops.includes(op);
   const timeOf = (change: Change): number | undefined => {
     if (!isTaken(change)) return undefined;
-    return timeMs?.((change.after ?? change.before) as never) ?? change.source.ts_ms;
+    const row = change.after ?? change.before;
+    return row === null || timeMs === undefined ? change.source.ts_ms : timeMs(row as never);
   };
   return {
     kind: 'stream',
     inputs: [],
-    settings: { topic, copied, ownTime: timeMs !== undefined },
-    source: { topic, format: 'changes', timeOf: timeOf as (value: never) => number },
+    settings: { topic, ops, ownTime: timeMs !== undefined },
+    source: {
+      topic,
+      format: 'changes',
+      takesCopies: copied,
+      timeOf: timeOf as (value: never) => number,
+    },
     open: (context) => {
       const emit = context.emit();
       return {
@@ -48,7 +54,7 @@ export function jsonSource(
     kind: 'topic',
     inputs: [],
     settings: { topic, ownTime: timeOf !== undefined },
-    source: { topic, format: 'json', ...(timeOf && { timeOf }) },
+    source: { topic, format: 'json', takesCopies: false, ...(timeOf && { timeOf }) },
     open: (context) => {
       const emit = context.emit();
       return {
@@ -58,6 +64,11 @@ export function jsonSource(
       };
     },
   };
+}
+
+/** Tombstones tell nothing about time. */
+function ofValues(timeOf: (value: never) => number): (value: never) => number {
+  return ((value: unknown) => (value === null ? undefined : timeOf(value as never))) as never;
 }
 
 /** Keeps each row as last seen, so that it can be taken back whatever `before` holds. */
@@ -71,6 +82,7 @@ export function tableSource(topic: string, name: string | undefined): NodeSpec {
     source: {
       topic,
       format: 'changes',
+      takesCopies: true,
       timeOf: ((change: Change) => (change.op === 'r' ? undefined : change.source.ts_ms)) as never,
     },
     open: tableRows,

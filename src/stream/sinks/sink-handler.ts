@@ -27,6 +27,8 @@ export function sinkSubject({ name, topic, sink }: SinkProcessor, log: EventLog)
     name,
     topics: [topic],
     upstreamOf: () => [],
+    // What a sink reads comes from no table.
+    wantsCopies: () => false,
     tickTopic: undefined,
     open: (parts) => new SinkHandler(sink, log, parts),
   };

@@ -9,6 +9,8 @@ export type Source = Readonly<{
   topic: string;
   /** Change events are decoded as such; anything else is JSON, or null for a tombstone. */
   format: 'changes' | 'json';
+  /** Copied rows are taken into account. */
+  takesCopies: boolean;
   /** Of what the source emits: the event time; undefined takes the record's own. */
   timeOf?: (value: never) => number;
 }>;
