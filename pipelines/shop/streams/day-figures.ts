@@ -9,8 +9,8 @@ type OrderOfCustomer = Order & Readonly<{ customer_id: number }>;
 
 /** Serves what counts by the day: new customers by state, new products by category, orders by customer. */
 export function serveDayFigures({ customers, products, orders }: CreatedRows): void {
-  serveCount(customers, 'realtime:geo:customers:', ({ state }) => state);
-  serveCount(products, 'realtime:categories:', ({ category }) => category);
+  serveCount(customers, 'new-by-state', 'realtime:geo:customers:', ({ state }) => state);
+  serveCount(products, 'new-by-category', 'realtime:categories:', ({ category }) => category);
   orders
     .filter((order): order is OrderOfCustomer => order.customer_id !== null)
     .groupBy(({ customer_id }) => customer_id)
@@ -39,13 +39,14 @@ export function serveDayFigures({ customers, products, orders }: CreatedRows): v
 /** A count that goes with the day. */
 function serveCount<K, R>(
   rows: Stream<K, R>,
+  name: string,
   prefix: string,
   nameOf: (row: R) => string | null,
 ): void {
   rows
     .groupBy((row) => nameOf(row) ?? 'unknown')
     .windowedBy(DAYS)
-    .count()
+    .count({ name })
     .newest()
     .serve({
       prefix,

@@ -1,5 +1,5 @@
 import { definePipeline } from '../../../src/index.ts';
-import { pipeline as shop } from '../../../pipelines/shop/pipeline.ts';
+import { pipeline as shop, shopProcessors } from '../../../pipelines/shop/pipeline.ts';
 import { crashAnalytics } from '../../crash/analytics.ts';
 import { TOPICS } from '../../../pipelines/shop/row-tables.ts';
 
@@ -9,7 +9,7 @@ import { TOPICS } from '../../../pipelines/shop/row-tables.ts';
  */
 export const pipeline = definePipeline({
   ...shop,
-  processors: [...shop.processors, crashAnalytics('customers')],
+  processors: (variables) => [...shopProcessors(variables), crashAnalytics('customers')],
   schema: '../../../pipelines/shop/schema.sql',
   partitions: Object.fromEntries(TOPICS.map((topic) => [topic, 4])),
 });
