@@ -116,3 +116,23 @@ test('state of another topology is refused', async () => {
     code: 'topology_changed',
   });
 });
+
+test('a fresh copy is asked for where rows are kept, and not where facts are read', async () => {
+  const wants = async (build: (sources: Sources) => void): Promise<readonly string[]> => {
+    const { log, processor } = await prepared(build);
+    await append(log, [order(1, '1'), order(2, '2')]);
+    const offsets = log.offsets.bind(log);
+    log.offsets = async (of) => ({
+      ...(await offsets(of)),
+      ...(of.topic === INPUT && { start: 1 }),
+    });
+    const asked: string[] = [];
+    const onMissingHistory = async (topic: string): Promise<void> => void asked.push(topic);
+    await using running = start({ log, processor, onMissingHistory });
+    await running.idle();
+    return asked;
+  };
+  assert.deepEqual(await wants(perSecond), []);
+  const rows = ({ table }: Sources) => table(orders).serve({ prefix: 'orders:' });
+  assert.deepEqual(await wants(rows), [INPUT]);
+});
