@@ -176,11 +176,10 @@ describe('the Dockerfile', () => {
         Array.from(read(file).matchAll(/from '([^.'][^']*)'/g), ([, each]) => each),
       )
       .map((each) => /^(@[^/]+\/)?[^/]+/.exec(must(each, 'the pattern has it'))?.[0] ?? '')
-      .filter((name) => !name.startsWith('node:') && !Object.hasOwn(manifest.dependencies, name));
-    for (const name of new Set(imported)) {
-      const [scope = name] = name.split('/');
-      assert.match(dockerfile, new RegExp(`^COPY --from=development .*/${scope} `, 'm'), name);
-    }
+      .filter((name) => !name.startsWith('node:'));
+    assert.ok(imported.length > 0);
+    const missing = imported.filter((name) => !Object.hasOwn(manifest.dependencies, name));
+    assert.deepEqual(missing, []);
   });
 
   test('copies files that exist and that .dockerignore lets through', () => {
