@@ -12,6 +12,8 @@ export type NewOrder = Readonly<{
   items: readonly Readonly<{ product_id: number; quantity: number }>[];
 }>;
 
+/** No more is ordered at once, but where an anomaly is provoked. */
+const ORDINARY_AMOUNT = 1000;
 /** Products dearer than this sell less the dearer they are. */
 const EVERYDAY_PRICE = 25;
 
@@ -41,9 +43,16 @@ export function planOrders({
 
 function planItems(goods: Deck<KnownProduct>, known: number, random: Random): NewOrder['items'] {
   const quantities = new Map<number, number>();
-  for (let left = Math.min(random.integer(1, 5), known); left > 0; left -= 1) {
-    const { id } = affordable(goods, random);
-    if (!quantities.has(id)) quantities.set(id, random.integer(1, 3));
+  let left = ORDINARY_AMOUNT;
+  for (let many = Math.min(random.integer(1, 5), known); many > 0; many -= 1) {
+    const { id, price } = affordable(goods, random);
+    if (quantities.has(id)) continue;
+    // Of the first there is one, whatever it costs.
+    const most = Math.max(Math.floor(left / price), quantities.size === 0 ? 1 : 0);
+    const quantity = Math.min(random.integer(1, 3), most);
+    if (quantity === 0) continue;
+    quantities.set(id, quantity);
+    left -= quantity * price;
   }
   return [...quantities].map(([product_id, quantity]) => ({ product_id, quantity }));
 }
