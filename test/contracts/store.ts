@@ -510,6 +510,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
           const expected = chunks.slice(0, given).map((each, at) => numbered(at + 1, each));
           assert.deepEqual(found, expected);
         }
+        for (const each of await store.outgoing(TASK, Infinity)) await store.forwarded(TASK, each);
+        assert.deepEqual(await store.outgoing(TASK, 0), []);
       });
 
       test('stay when the one that was forwarded is not what the store has', async () => {
