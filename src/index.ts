@@ -37,6 +37,7 @@ export {
   type OutboxOptions,
   outboxRouter,
 } from './stream/topology/outbox-router.ts';
+export type { OnError } from './stream/tasks/error-policy.ts';
 export { type Sources, type Topology, topology } from './stream/topology/topology.ts';
 export {
   type FixedWindow,

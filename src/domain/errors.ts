@@ -34,6 +34,11 @@ export const REMEDIES = {
     hint: 'The state of this processor was made by another topology or version of it: restore that, or build its results anew from the log with `millrace replay PROCESSOR --from beginning`.',
   },
   usage: { retry: 'never', exit: 2, hint: 'See --help.' },
+  processor_stopped: {
+    retry: 'manual',
+    exit: 1,
+    hint: 'A record failed, and this processor is set to stop at one: nothing of it is done, all before it is. See the record with `millrace consume`, mend the processor or the record\'s cause, then start again: it goes on with that record. The other processors go on.',
+  },
   // data directory
   data_dir_locked: {
     retry: 'never',

@@ -1,6 +1,7 @@
 import type { Change } from '../domain/envelope.ts';
 import type { Header } from '../domain/record-block.ts';
 import type { ServedWrite } from '../ports/store.ts';
+import type { OnError } from './tasks/error-policy.ts';
 
 /** The keyed state of one task. Reads see the task's own writes, committed or not. */
 export interface TaskState {
@@ -60,6 +61,8 @@ export interface Processor {
    * not write again.
    */
   readonly serves?: readonly string[];
+  /** What becomes of a record on which it throws, where that is not to be a dead letter at once. */
+  readonly onError?: OnError;
   /** State keys that `process` will ask for: fetched for a whole batch at once. */
   reads?(change: Change): readonly string[];
   process(change: Change, context: TaskContext): void | Promise<void>;

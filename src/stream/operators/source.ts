@@ -9,22 +9,23 @@ export type Fact<R> =
   | Readonly<{ op: 'd'; before: R | null; after: null }>
   | Readonly<{ op: 'r'; before: null; after: R }>;
 
-/** `timeMs` is of the row after the change; where that is not known, the change's own time stands for it. */
+/** A delete happens when it is committed, whatever `timeMs` says of the row that was. */
 export function changeSource(
   topic: string,
-  options: Readonly<{ ops: string; timeMs: ((row: never) => number) | undefined }>,
+  options: Readonly<{ copied: boolean; timeMs: ((row: never) => number) | undefined }>,
 ): NodeSpec {
-  const { ops, timeMs } = options;
-  const isTaken = ({ op }: Change): boolean => ops.includes(op);
+  const { copied, timeMs } = options;
+  const isTaken = ({ op }: Change): boolean =>
+    op === 'c' || op === 'u' || op === 'd' || (copied && op === 'r');
   const timeOf = (change: Change): number | undefined => {
     if (!isTaken(change)) return undefined;
-    const row = change.after ?? change.before;
-    return row === null || timeMs === undefined ? change.source.ts_ms : timeMs(row as never);
+    const { after, source } = change;
+    return after === null || timeMs === undefined ? source.ts_ms : timeMs(after as never);
   };
   return {
     kind: 'stream',
     inputs: [],
-    settings: { topic, ops, ownTime: timeMs !== undefined },
+    settings: { topic, copied, ownTime: timeMs !== undefined },
     source: {
       topic,
       format: 'changes',

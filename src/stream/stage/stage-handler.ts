@@ -2,6 +2,7 @@ import { MillraceError } from '../../domain/errors.ts';
 import type { LogRecord } from '../../domain/record-block.ts';
 import type { StateWrite, Store } from '../../ports/store.ts';
 import { deadLetter } from '../tasks/dead-letters.ts';
+import { processorStopped } from '../tasks/error-policy.ts';
 import { type Failure, failureOf, type FailureStage } from '../tasks/failure.ts';
 import type {
   HandlerParts,
@@ -184,6 +185,9 @@ export class StageHandler implements RecordHandler {
   /** What is due can't be done: it would fail again with each record that comes. */
   #giveUp(due: string, since: Since, failure: Failure): void {
     const { effects, deadLetterTopic, partition, task } = this.#parts;
+    const { name: processor, onError } = this.#compiled.topology;
+    if (onError?.giveUp === 'stop')
+      throw processorStopped({ processor, task, offset: since.offset }, failure);
     const value = this.#state.get(due);
     this.#run.drop(due);
     const record: LogRecord = {
@@ -193,7 +197,7 @@ export class StageHandler implements RecordHandler {
       value: Buffer.from(JSON.stringify(value ?? null)),
       headers: [],
     };
-    const from = { ...partition, processor: this.#compiled.topology.name, task };
+    const from = { ...partition, processor, task };
     const letter = deadLetter(record, failure, from);
     effects.putDeadLetter(letter, deadLetterTopic, { ...since, ...partition });
   }

@@ -20,7 +20,10 @@ export function topologySubject(compiled: Compiled): TaskSubject {
     name: topology.name,
     generation,
     topics: stages.map(({ topic }) => topic),
+    ...(topology.onError !== undefined && { onError: topology.onError }),
     upstreamOf: (topic) => stageOf(topic).upstream,
+    wantsCopies: (topic) =>
+      stageOf(topic).entries.some(({ node }) => node.source?.takesCopies === true),
     tickTopic: isTimed ? tickTopic(topology.name, generation) : undefined,
     open: (parts) => new StageHandler(compiled, stageOf(parts.partition.topic), parts),
   };

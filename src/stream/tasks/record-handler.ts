@@ -2,6 +2,7 @@ import type { LogRecord } from '../../domain/record-block.ts';
 import type { StateWrite, Store } from '../../ports/store.ts';
 import type { TopicPartition } from '../../ports/event-log.ts';
 import type { Effects } from './effects.ts';
+import type { OnError } from './error-policy.ts';
 import type { Failure } from './failure.ts';
 import type { StateOverlay } from './state-overlay.ts';
 
@@ -77,8 +78,11 @@ export interface TaskSubject {
   /** Whose tasks they are; absent for the first. */
   readonly generation?: number;
   readonly topics: readonly string[];
+  readonly onError?: OnError;
   /** Topics whose tasks write to this one, of the same processor. */
   upstreamOf(topic: string): readonly string[];
+  /** Rows that are copied anew make up for records of this topic that are gone. */
+  wantsCopies(topic: string): boolean;
   /** Where ticks of its tasks are kept; undefined where nothing waits for time. */
   readonly tickTopic: string | undefined;
   open(parts: HandlerParts): RecordHandler;

@@ -14,7 +14,9 @@ export function processorSubject(processor: Processor): TaskSubject {
   return {
     name: processor.name,
     topics: processor.topics,
+    ...(processor.onError !== undefined && { onError: processor.onError }),
     upstreamOf: () => [],
+    wantsCopies: () => true,
     tickTopic: undefined,
     open: (parts) => new RecordProcessor(processor, parts),
   };

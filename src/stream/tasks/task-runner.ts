@@ -275,6 +275,7 @@ export class TaskRunner {
 
   async #askForHistory(topic: string, signal: AbortSignal): Promise<void> {
     const { onMissingHistory, clock } = this.#options;
+    if (!this.#subject.wantsCopies(topic)) return;
     const nowMs = clock.nowMs();
     const before = this.#askedFor.get(topic);
     if (before !== undefined && nowMs - before.atMs < SAME_LOSS_MS) return before.asked;
@@ -325,12 +326,17 @@ export class TaskRunner {
       log,
       store,
       partitioner,
+      clock: this.#options.clock,
       holds: this.#holds,
       deadLetterTopic,
       limits: { ...TASK_LIMITS, ...this.#options.limits },
       onMissingHistory: () => this.#askForHistory(partition.topic, signal),
       onProgress: () => {
         this.#problem = undefined;
+        this.#tell();
+      },
+      onProblem: (problem) => {
+        this.#problem = problem;
         this.#tell();
       },
     });

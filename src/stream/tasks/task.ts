@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { MillraceError } from '../../domain/errors.ts';
 import type { LogRecord } from '../../domain/record-block.ts';
+import type { Clock } from '../../lib/clock.ts';
 import { must } from '../../lib/must.ts';
 import { runTogether } from '../../lib/run-together.ts';
 import { untilAborted } from '../../lib/until-aborted.ts';
@@ -10,6 +11,8 @@ import type { Store, TaskOffsets } from '../../ports/store.ts';
 import { FIRST, taskName } from '../rebuild/generation.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { Effects } from './effects.ts';
+import { ErrorPolicy, processorStopped } from './error-policy.ts';
+import type { Failure } from './failure.ts';
 import { Forwarder } from './forwarder.ts';
 import type { Holds } from './holds.ts';
 import { KEYLESS, type ParkedGroup } from './parked-keys.ts';
@@ -37,6 +40,8 @@ export type TaskOptions = Readonly<{
   log: EventLog;
   store: Store;
   partitioner: Partitioner;
+  /** Of the pauses before a failed record is tried again. */
+  clock: Clock;
   holds: Holds;
   deadLetterTopic: string;
   limits: TaskLimits;
@@ -44,6 +49,8 @@ export type TaskOptions = Readonly<{
   onMissingHistory: () => Promise<void>;
   /** Called when the task has begun, after each commit, and when it comes to rest or goes on. */
   onProgress: () => void;
+  /** Called when a record has failed that is tried again, before it is. */
+  onProblem: (problem: string) => void;
 }>;
 
 /** Conflicts in a row, at the same stored offset, after which a task gives up. */
@@ -76,6 +83,9 @@ export class Task {
   readonly #effects: Effects;
   readonly #handler: RecordHandler;
   readonly #parking: ParkingLot;
+  readonly #policy: ErrorPolicy;
+  /** Why the task may not go past the next record. */
+  #stopped: MillraceError | undefined;
   readonly #forwarder: Forwarder;
   readonly #wakeup = new Wakeup();
   readonly #orders: ReplayOrder[] = [];
@@ -123,6 +133,7 @@ export class Task {
       cacheEntries: limits.cacheEntries,
     });
     this.#parking = new ParkingLot({ from, deadLetterTopic, store, overlay, effects });
+    this.#policy = new ErrorPolicy(subject.onError);
     this.#forwarder = new Forwarder({ log, store, task, deadLetterTopic });
     const topic = subject.tickTopic;
     this.#ticks = topic === undefined ? undefined : new Ticks({ log, topic, task });
@@ -305,11 +316,15 @@ export class Task {
           await commits.room(share, limit);
           if (until.aborted) break; // a hold was placed meanwhile
           commits.begin();
-          await this.#process(slice, signal);
+          const done = await this.#process(slice, until, signal);
+          if (done < slice.length) {
+            commits.done({ records: done, bytes: 0 });
+            break;
+          }
           if (slice.at(-1) === allowed.at(-1)) this.#next = passed;
           commits.done(share);
         }
-        if (until.aborted) break;
+        if (until.aborted || this.#stopped !== undefined) break;
         if (allowed.length === 0) this.#passOver(passed);
         if (stopAt !== undefined && this.#next >= stopAt) break;
       }
@@ -319,6 +334,7 @@ export class Task {
     }
     commits.check();
     this.#offset = this.#next;
+    if (this.#stopped !== undefined) throw this.#stopped;
   }
 
   /**
@@ -334,10 +350,18 @@ export class Task {
     this.#options.onProgress();
   }
 
-  async #process(records: readonly LogRecord[], signal: AbortSignal): Promise<void> {
+  /**
+   * Returns how many are done: all, unless `until` aborts while one waits to be tried again, or the
+   * processor is to stop before one.
+   */
+  async #process(
+    records: readonly LogRecord[],
+    until: AbortSignal,
+    signal: AbortSignal,
+  ): Promise<number> {
     await this.#forwarder.room(signal);
     const waits = (record: LogRecord): boolean => this.#parking.waits(record);
-    for (const prepared of await this.#handler.prepare(records, waits)) {
+    for (const [at, prepared] of (await this.#handler.prepare(records, waits)).entries()) {
       const { record, does } = prepared;
       const tick = this.#ticks?.takeBefore(record.offset);
       if (tick !== undefined) await this.#obeyTicks(tick, record.offset);
@@ -345,13 +369,44 @@ export class Task {
       if (this.#parking.parkBehind(record)) continue;
       const outcome = this.#handler.attempt(prepared);
       const failed = outcome instanceof Promise ? await outcome : outcome;
-      const isTruncate = does === 'truncate';
-      if (failed !== undefined) this.#parking.park(record, failed, isTruncate);
-      else if (isTruncate) this.#parking.truncated(record);
+      if (failed === undefined) {
+        if (does === 'truncate') this.#parking.truncated(record);
+      } else if (!(await this.#settle(prepared, failed, until))) {
+        this.#next = record.offset;
+        return at;
+      }
     }
     this.#next = must(records.at(-1), 'slices are not empty').offset + 1;
     const tick = this.#ticks?.takeBefore(this.#next);
     if (tick !== undefined) await this.#obeyTicks(tick, this.#next);
+    return records.length;
+  }
+
+  /** Tries a failed record again as often as the policy has it; false where it stays undone. */
+  async #settle(prepared: Prepared, first: Failure, until: AbortSignal): Promise<boolean> {
+    const { record, does } = prepared;
+    const { offset } = record;
+    const isTruncate = does === 'truncate';
+    for (let failed: Failure | undefined = first; failed !== undefined;) {
+      const verdict = this.#policy.judge(offset, failed);
+      if (verdict.does === 'stop') {
+        const { name: processor } = this.#options.subject;
+        this.#stopped = processorStopped({ processor, task: this.name, offset }, failed);
+        return false;
+      }
+      if (verdict.does === 'dead-letter') {
+        this.#parking.park(record, failed, isTruncate);
+        return true;
+      }
+      const { name, message } = failed;
+      const at = `offset ${offset} of ${this.partitionId}`;
+      this.#options.onProblem(`${at} is tried again in ${verdict.afterMs} ms: ${name}: ${message}`);
+      await this.#options.clock.sleep(verdict.afterMs, until);
+      if (until.aborted) return false;
+      failed = await this.#handler.attempt(prepared);
+    }
+    if (isTruncate) this.#parking.truncated(record);
+    return true;
   }
 
   async #obeyTicks(first: Tick, offset: number): Promise<void> {

@@ -1,5 +1,6 @@
 import type { TableRef } from '../../domain/table.ts';
 import { changeSource, type Fact, jsonSource, tableSource } from '../operators/source.ts';
+import type { OnError } from '../tasks/error-policy.ts';
 import { GraphBuilder } from './graph-builder.ts';
 import type { GraphNode } from './graph.ts';
 import { Stream, Table } from './streams.ts';
@@ -10,6 +11,8 @@ export type Topology = Readonly<{
   /** Another version is another topology, whatever its shape: its state is built anew. */
   version: string;
   nodes: readonly GraphNode[];
+  /** What becomes of a record on which a function throws, where that is not to be a dead letter at once. */
+  onError?: OnError;
 }>;
 
 /** Where the streams and tables of a topology come from. */
@@ -43,7 +46,7 @@ export interface Sources {
  */
 export function topology(
   name: string,
-  options: Readonly<{ version?: string }>,
+  options: Readonly<{ version?: string; onError?: OnError }>,
   build: (sources: Sources) => void,
 ): Topology {
   const graph = new GraphBuilder(name);
@@ -65,5 +68,6 @@ export function topology(
     topic: (from, { timeMs } = {}) =>
       new Stream(graph, graph.add(jsonSource(from, timeMs as (value: never) => number))),
   });
-  return { name, version: options.version ?? '1', nodes: graph.nodes };
+  const { version = '1', onError } = options;
+  return { name, version, nodes: graph.nodes, ...(onError !== undefined && { onError }) };
 }
