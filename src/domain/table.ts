@@ -3,15 +3,15 @@ declare const ROW: unique symbol;
 
 /**
  * A captured table, as processors name it: where its changes are, and what its rows and keys are as
- * JSON. The types exist for the compiler only.
+ * JSON. The types exist for the compiler only. An interface, so that declaration files name it.
  */
-export type TableRef<K, Row> = Readonly<{
-  topic: string;
+export interface TableRef<K, Row> {
+  readonly topic: string;
   /** The key's columns, in the order in which records' keys have them; empty: rows have no key. */
-  key: readonly string[];
-  [KEY]?: K;
-  [ROW]?: Row;
-}>;
+  readonly key: readonly string[];
+  readonly [KEY]?: K;
+  readonly [ROW]?: Row;
+}
 
 /**
  * Describes a captured table: `defineTable<OrderKey, Order>({ topic: 'dbserver1.public.orders', key:

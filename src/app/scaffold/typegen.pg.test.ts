@@ -44,6 +44,8 @@ async function compiled(modules: Readonly<Record<string, string>>): Promise<stri
   const config = {
     extends: join(ROOT, 'tsconfig.json'),
     compilerOptions: {
+      // Users may publish theirs.
+      declaration: true,
       typeRoots: [join(ROOT, 'node_modules/@types')],
       paths: { millrace: [join(ROOT, 'src/domain/table.ts')] },
     },
