@@ -10,7 +10,7 @@ import { insert } from '../../test/scripted-wal.ts';
 const OID = 16_400;
 const ORDERS_PER_TRANSACTION = 100;
 const TRANSACTIONS_PER_APPEND = 50;
-const CUSTOMERS = 10_000;
+const CUSTOMERS = 1000;
 /** Ten minutes of commits for a million orders. */
 const ORDERS_PER_S = 1667;
 const FIRST_MS = Date.UTC(2026, 0, 1);
