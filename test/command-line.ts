@@ -186,7 +186,7 @@ function observe(child: ChildProcess, what: string): Running {
 function withoutOwn(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(environment).filter(
-      ([name]) => !/^(MILLRACE|POSTGRES|MOCK_DATA|STREAM|LOG)_/.test(name),
+      ([name]) => !/^(MILLRACE|POSTGRES|MOCK_DATA|STREAM|LOG|SHOP|WAREHOUSE)_/.test(name),
     ),
   );
 }
