@@ -12,13 +12,18 @@ import { compile, type Compiled } from '../stream/topology/compile.ts';
 import { type Serving, servingProblems } from '../stream/topology/served-prefixes.ts';
 import type { Topology } from '../stream/topology/topology.ts';
 import type { Processor } from '../stream/processor.ts';
+import { FIRST } from '../stream/rebuild/generation.ts';
+import {
+  GenerationRunner,
+  type GenerationRunnerOptions,
+} from '../stream/rebuild/generation-runner.ts';
 import { TaskRunner, type TaskRunnerOptions } from '../stream/tasks/task-runner.ts';
 import type { Config } from './config/config.ts';
 import { placesIn } from './config/data-directory.ts';
 import type { Environment } from './config/environment.ts';
 import type { Pipeline } from './pipeline.ts';
 import { processorNames, readSinks } from './sinks.ts';
-import { COMMANDS, deadLetterTopic, declaredTopics } from './topics.ts';
+import { COMMANDS, deadLetterTopic, declaredTopics, REBUILDS } from './topics.ts';
 
 /** Something that runs and tells how it is. */
 export type Part = Readonly<{
@@ -73,11 +78,16 @@ export function topicsOf(pipeline: Pipeline): TopicDeclaration[] {
   ];
 }
 
-/**
- * What runs: topologies cut into stages for the partitions that their topics have. Throws
- * `topology_invalid`.
- */
+/** What runs: topologies cut into stages. Throws `topology_invalid`. */
 export function compiledOf(pipeline: Pipeline): readonly (Processor | Compiled)[] {
+  return codesOf(pipeline).map((codeOf) => codeOf(FIRST));
+}
+
+/**
+ * Of each processor, what runs as which generation: topologies cut into stages for the partitions
+ * that their topics have. Throws `topology_invalid`.
+ */
+function codesOf(pipeline: Pipeline): readonly ((generation: number) => Processor | Compiled)[] {
   const serving = pipeline.processors.flatMap((processor) =>
     'nodes' in processor ? servingIn(processor) : [],
   );
@@ -87,10 +97,11 @@ export function compiledOf(pipeline: Pipeline): readonly (Processor | Compiled)[
   const written = new Map<string, number>();
   const partitions = partitionsOf(pipeline);
   return pipeline.processors.map((processor) => {
-    if (!('nodes' in processor)) return processor;
-    const compiled = compile(processor, (topic) => written.get(topic) ?? partitions(topic));
-    for (const { name, partitions: count } of compiled.declares) written.set(name, count);
-    return compiled;
+    if (!('nodes' in processor)) return () => processor;
+    const codeOf = (generation: number) =>
+      compile(processor, (topic) => written.get(topic) ?? partitions(topic), generation);
+    for (const { name, partitions: count } of codeOf(FIRST).declares) written.set(name, count);
+    return codeOf;
   });
 }
 
@@ -138,31 +149,35 @@ export function composeProcessors(
 ): Part[] {
   // Of each partition, one commit is under way while the next is filled.
   const maxRecords = Math.floor(bufferRecords / 2);
+  const asking = onMissingHistory === undefined ? {} : { onMissingHistory };
   const { processors: sinks } = readSinks(pipeline, environment);
-  return [...compiledOf(pipeline), ...sinks].map((processor) => {
-    const name = 'stages' in processor ? processor.topology.name : processor.name;
-    const isSink = 'sink' in processor;
-    const limits = {
-      maxRecords: isSink ? Math.min(maxRecords, processor.sink.batchRecords) : maxRecords,
-    };
-    const runner = new TaskRunner({
-      processor,
-      log,
-      store,
-      clock: systemClock,
-      commandTopic: COMMANDS,
-      deadLetterTopic: deadLetterTopic(name),
-      limits,
-      ...hooks,
-      // What a sink reads comes from no table: nobody can copy it anew.
-      ...(onMissingHistory !== undefined && !isSink && { onMissingHistory }),
-    });
-    return {
-      name: processorPart(name),
-      run: (signal) => runner.run(signal),
-      status: () => runner.status(),
-    };
+  const partOf = (name: string): Omit<GenerationRunnerOptions, 'processorOf'> => ({
+    name,
+    log,
+    store,
+    clock: systemClock,
+    commandTopic: COMMANDS,
+    requestTopic: REBUILDS,
+    deadLetterTopic: deadLetterTopic(name),
+    limits: { maxRecords },
+    ...hooks,
   });
+  const processors = codesOf(pipeline).map((processorOf) => {
+    const first = processorOf(FIRST);
+    const name = 'stages' in first ? first.topology.name : first.name;
+    return { name, runner: new GenerationRunner({ ...partOf(name), ...asking, processorOf }) };
+  });
+  // What a sink reads comes from no table: nobody can copy it anew.
+  const handing = sinks.map((processor) => {
+    const { name, sink } = processor;
+    const limits = { maxRecords: Math.min(maxRecords, sink.batchRecords) };
+    return { name, runner: new TaskRunner({ ...partOf(name), processor, limits }) };
+  });
+  return [...processors, ...handing].map(({ name, runner }) => ({
+    name: processorPart(name),
+    run: (signal) => runner.run(signal),
+    status: () => runner.status(),
+  }));
 }
 
 /** Where the connector finds its source; the environment adds what its file leaves out. */

@@ -7,6 +7,9 @@ export const STATUS = 'millrace.status';
 /** What capture must remember beside its position: relations and their keys. */
 export const CAPTURE_SCHEMAS = 'millrace.capture-schemas';
 
+/** Which processors are to be built anew, from where, keyed by processor. */
+export const REBUILDS = 'millrace.rebuilds';
+
 /** Where the bad records of a processor go, and those that wait behind them. */
 export function deadLetterTopic(processor: string): string {
   return `${processor}.dead-letters`;
@@ -14,7 +17,7 @@ export function deadLetterTopic(processor: string): string {
 
 /** The one declaration of all topics that are not a table's; capture declares those of tables. */
 export function declaredTopics(processors: readonly string[]): TopicDeclaration[] {
-  const compacted = [COMMANDS, STATUS, CAPTURE_SCHEMAS];
+  const compacted = [COMMANDS, STATUS, CAPTURE_SCHEMAS, REBUILDS];
   return [
     ...compacted.map((name) => ({ name, partitions: 1, cleanup: 'compact' }) as const),
     ...processors.map(

@@ -1,6 +1,7 @@
 import { MillraceError } from '../../domain/errors.ts';
 import { globMatcher, isGlob, literalPrefixOf } from '../../lib/glob.ts';
 import type { Store } from '../../ports/store.ts';
+import { SHADOW } from '../../stream/rebuild/generation-store.ts';
 import {
   connectorStatus,
   copyTables,
@@ -86,10 +87,15 @@ async function* keys(
   let left = limit;
   for await (const key of storeIn(context).keys(literalPrefixOf(pattern), context.clock())) {
     if (signal.aborted || left <= 0) return;
-    if (!isWanted(key)) continue;
+    if (!isWanted(key) || isHidden(key, pattern)) continue;
     yield { key };
     left -= 1;
   }
+}
+
+/** What a rebuild has not finished is shown to who asks for just that. */
+function isHidden(key: string, pattern: string): boolean {
+  return key.startsWith(SHADOW) && !pattern.startsWith(SHADOW);
 }
 
 async function* scan(

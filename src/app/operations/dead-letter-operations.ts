@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { MillraceError } from '../../domain/errors.ts';
 import type { Store } from '../../ports/store.ts';
+import { partsOfTask } from '../../stream/rebuild/generation.ts';
 import { listParked, type ParkedRecord as StoredRecord } from '../../stream/tasks/dead-letters.ts';
 import { REPLAYS } from '../../stream/tasks/task.ts';
 import { processorNames } from '../sinks.ts';
@@ -94,12 +95,12 @@ async function fingerprint(
 }
 
 async function processorsIn(store: Store): Promise<string[]> {
-  const names = (await store.tasks()).map((task) => task.slice(0, task.indexOf('/')));
-  return [...new Set(names)];
+  const names = (await store.tasks()).map((task) => partsOfTask(task)?.processor);
+  return [...new Set(names.filter((name) => name !== undefined))];
 }
 
 function describe(processor: string, record: StoredRecord): ParkedRecord {
-  const { topic, partition, offset, key, value, failure, waitsBehind, timestampMs } = record;
+  const { task, topic, partition, offset, key, value, failure, waitsBehind, timestampMs } = record;
   const error =
     failure === undefined
       ? waitsBehind === undefined
@@ -107,7 +108,7 @@ function describe(processor: string, record: StoredRecord): ParkedRecord {
         : { error: `waits behind offset ${waitsBehind}` }
       : { error: `${failure.name}: ${failure.message}` };
   return {
-    id: `${processor}/${topic}-${partition}@${offset}`,
+    id: `${task}@${offset}`,
     processor,
     topic,
     partition,
@@ -122,11 +123,12 @@ function describe(processor: string, record: StoredRecord): ParkedRecord {
 
 /** `<processor>/<topic>-<partition>@<offset>` */
 function parseId(id: string): { processor: string } {
-  const slash = id.indexOf('/');
-  if (slash <= 0 || !id.includes('@'))
+  const task = id.slice(0, Math.max(0, id.lastIndexOf('@')));
+  const parts = partsOfTask(task);
+  if (parts === undefined)
     throw new MillraceError('usage', {
       expected: '<processor>/<topic>-<partition>@<offset>',
       found: id,
     });
-  return { processor: id.slice(0, slash) };
+  return { processor: parts.processor };
 }

@@ -1,8 +1,11 @@
 import type { ProcessorStatus } from '../../domain/status.ts';
 import type { Store } from '../../ports/store.ts';
+import { taskName } from '../../stream/rebuild/generation.ts';
+import { loadState, storedTasks } from '../../stream/rebuild/generation-state.ts';
 import type { TopicFacts } from '../operations/operations.ts';
 
 type Task = ProcessorStatus['tasks'][number];
+type TaskOf = (topic: string, partition: number) => string;
 
 /**
  * Processors with a task for each partition of their topics: those that no worker runs, too, and
@@ -13,15 +16,18 @@ export async function withStoredTasks(
   topics: readonly TopicFacts[],
   store: Store,
 ): Promise<readonly ProcessorStatus[]> {
-  const stored = await store.tasks();
   return Promise.all(
     processors.map(async (processor) => {
-      const ran = stored.filter((task) => task.startsWith(`${processor.name}/`));
-      const known = new Set([...ran, ...processor.tasks.map(({ task }) => task)]);
+      const { name } = processor;
+      const { current } = (await loadState(store, name)).state;
+      const stored = await storedTasks(store, name);
+      const ran = stored.filter(({ generation }) => generation === current);
+      const known = new Set([...ran, ...processor.tasks].map(({ task }) => task));
+      const taskOf: TaskOf = (topic, partition) => taskName(name, current, `${topic}-${partition}`);
       const read = topics.filter(({ topic, partitions }) =>
-        partitions.some(({ partition }) => known.has(taskOf(processor, topic, partition))),
+        partitions.some(({ partition }) => known.has(taskOf(topic, partition))),
       );
-      return { ...processor, tasks: await tasksOf(processor, read, store) };
+      return { ...processor, tasks: await tasksOf(processor, read, taskOf, store) };
     }),
   );
 }
@@ -29,6 +35,7 @@ export async function withStoredTasks(
 async function tasksOf(
   processor: ProcessorStatus,
   topics: readonly TopicFacts[],
+  taskOf: TaskOf,
   store: Store,
 ): Promise<readonly Task[]> {
   const partitions = topics.flatMap(({ topic, partitions: all }) =>
@@ -36,7 +43,7 @@ async function tasksOf(
   );
   return Promise.all(
     partitions.map(async ({ topic, partition, start, end }) => {
-      const task = taskOf(processor, topic, partition);
+      const task = taskOf(topic, partition);
       const told = processor.tasks.find((each) => each.task === task);
       const stored = (await store.offsets(task))[`${topic}-${partition}`] ?? start;
       // What was told is older, but knows of offsets without records, which are never stored.
@@ -49,8 +56,4 @@ async function tasksOf(
       };
     }),
   );
-}
-
-function taskOf({ name }: ProcessorStatus, topic: string, partition: number): string {
-  return `${name}/${topic}-${partition}`;
 }

@@ -159,6 +159,7 @@ function merged(
     tasks: tasksOf(live),
     ...(problem !== undefined && { problem }),
     ...(hold !== undefined && { hold }),
+    ...(newest.status.rebuild !== undefined && { rebuild: newest.status.rebuild }),
   };
 }
 

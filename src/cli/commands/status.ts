@@ -157,7 +157,7 @@ function processorLines({ processors, rates }: StatusReport): string[] {
       ],
       processors.map((processor) => [
         processor.name,
-        processor.state,
+        stateOfProcessor(processor),
         formatCount(lagOf(processor)),
         formatCount(processor.records),
         rates === undefined ? '-' : formatRate(rates.processedPerSecond[processor.name] ?? 0),
@@ -168,6 +168,13 @@ function processorLines({ processors, rates }: StatusReport): string[] {
       problem === undefined ? [] : [`  problem of ${name}: ${problem}`],
     ),
   ];
+}
+
+function stateOfProcessor({ state, rebuild }: ProcessorStatus): string {
+  if (rebuild === undefined) return state;
+  const share = `rebuilding ${Math.floor(rebuild.share * 100)}%`;
+  const shown = rebuild.phase === 'rebuilding' ? share : 'switching';
+  return state === 'running' ? shown : `${state}, ${shown}`;
 }
 
 /** Where several processes share the tasks: who runs each, and how far it is. */

@@ -3,6 +3,7 @@ import type { Header, LogRecord } from '../../domain/record-block.ts';
 import type { TopicPartition } from '../../ports/event-log.ts';
 import type { Store } from '../../ports/store.ts';
 import type { OutgoingRecord } from '../processor.ts';
+import { storedTasks } from '../rebuild/generation-state.ts';
 import type { Failure } from './failure.ts';
 import { BARRIER, KEYLESS, type ParkedGroup } from './parked-keys.ts';
 import { bytesOf, type RecordText, textOf } from './record-text.ts';
@@ -28,8 +29,7 @@ export async function* listParked(
   store: Store,
   processor: string,
 ): AsyncGenerator<ParkedRecord, void, undefined> {
-  for (const task of await store.tasks()) {
-    if (!task.startsWith(`${processor}/`)) continue;
+  for (const { task, id } of await storedTasks(store, processor)) {
     let first: { group: ParkedGroup; offset: number } | undefined;
     for await (const { group, record, failure } of parkedIn(store, task)) {
       if (first?.group !== group) first = { group, offset: record.offset };
@@ -37,7 +37,7 @@ export async function* listParked(
       yield {
         ...record,
         ...textOf(record),
-        ...partitionOfTask(task, processor),
+        ...partitionOf(id),
         task,
         failure,
         waitsBehind: isFirst ? undefined : first.offset,
@@ -145,8 +145,7 @@ function explained(reason: DeadLetterReason): Pick<Failure, 'name' | 'message' |
   return reason;
 }
 
-function partitionOfTask(task: string, processor: string): TopicPartition {
-  const name = task.slice(processor.length + 1);
-  const dash = name.lastIndexOf('-');
-  return { topic: name.slice(0, dash), partition: Number(name.slice(dash + 1)) };
+function partitionOf(id: string): TopicPartition {
+  const dash = id.lastIndexOf('-');
+  return { topic: id.slice(0, dash), partition: Number(id.slice(dash + 1)) };
 }
