@@ -67,7 +67,8 @@ sinkContract('TableSink', { keepsAccount: true }, async () => {
       );
     },
     kill: async () => {
-      process.kill(own.pid, 'SIGKILL');
+      // An immediate shutdown: killed alone, it would leave the connection's process at work for a while.
+      process.kill(own.pid, 'SIGQUIT');
       await own.ended;
     },
     [Symbol.asyncDispose]: () => own.stop(),
