@@ -98,3 +98,29 @@ test('streams of two tables meet where they are merged, and neither holds the ot
     [1, 1],
   );
 });
+
+test('a source has its own time, whatever another of the same topic goes by', () => {
+  const driver = driverOf(({ stream, created }) => {
+    const second = tumbling({ sizeMs: 1000 });
+    const count = { key: (_: unknown, { startMs }: { startMs: number }) => String(startMs) };
+    created(orders, { timeMs: ({ amount }) => amount })
+      .groupBy(() => 'all')
+      .windowedBy(second)
+      .count()
+      .final()
+      .to('by-amount', count);
+    stream(orders)
+      .groupBy(() => 'all')
+      .windowedBy(second)
+      .count()
+      .final()
+      .to('by-commit', count);
+  });
+  driver.insert(orders, order(1, 1, 1500), { atMs: 4500 });
+  driver.delete(orders, order(1, 1, NaN), { atMs: 4600 });
+  driver.advanceTime(9000);
+  const found = ['by-amount', 'by-commit'].map((topic) =>
+    driver.read(topic).map(({ key, value }) => [key, value]),
+  );
+  assert.deepEqual(found, [[['1000', 1]], [['4000', 2]]]);
+});

@@ -55,7 +55,12 @@ export function jsonSource(
     kind: 'topic',
     inputs: [],
     settings: { topic, ownTime: timeOf !== undefined },
-    source: { topic, format: 'json', takesCopies: false, ...(timeOf && { timeOf }) },
+    source: {
+      topic,
+      format: 'json',
+      takesCopies: false,
+      ...(timeOf && { timeOf: ofValues(timeOf) }),
+    },
     open: (context) => {
       const emit = context.emit();
       return {

@@ -3,7 +3,7 @@ import type { Header, LogRecord } from '../../domain/record-block.ts';
 import { must } from '../../lib/must.ts';
 import type { ServedWrite } from '../../ports/store.ts';
 import { type Emit, keyText, type Operator, type OperatorTimer } from '../operators/operator.ts';
-import type { Compiled, Exit, Stage } from '../topology/compile.ts';
+import type { Compiled, Entry, Exit, Stage } from '../topology/compile.ts';
 import type { GraphNode } from '../topology/graph.ts';
 import { type Delays, delaysIn, delayTo, exitDelaysOf, takersOf } from '../topology/delays.ts';
 import { Miss, type ObjectState } from './object-state.ts';
@@ -30,8 +30,10 @@ export type Item = Readonly<{
   entry: number | undefined;
   key: unknown;
   value: unknown;
-  /** Of a source, undefined where the record tells nothing about time. */
+  /** Of a source, undefined where the record tells nothing about time; the least, where several differ. */
   timeMs: number | undefined;
+  /** Of each source, where there are several. */
+  times?: readonly (number | undefined)[];
   /** The record's own time, for what has no other. */
   recordMs: number;
   upstream: string;
@@ -133,18 +135,25 @@ export class StageRun {
   decode(record: LogRecord, partition: number): Item | undefined {
     const item = decoded(this.#stage, record, partition);
     if (item === undefined || this.#stage.format === 'internal') return item;
-    const timeMs = this.#timeOf(item);
-    return { ...item, upstream: this.#self, timeMs };
+    const { entries } = this.#stage;
+    const [first] = entries;
+    const upstream = this.#self;
+    if (entries.length === 1 && first !== undefined)
+      return { ...item, upstream, timeMs: timeOf(first, item) };
+    const times = entries.map((entry) => timeOf(entry, item));
+    const known = times.filter((each) => each !== undefined);
+    // None may be ahead of what another takes for late.
+    const timeMs = known.length === 0 ? undefined : Math.min(...known);
+    return { ...item, upstream, timeMs, times };
   }
 
   /** Says which state `process` would ask for first; what a user's function throws is for `process`. */
   probe(item: Item): void {
     if (item.isTimeOnly) return;
-    const timeMs = item.timeMs ?? item.recordMs;
     for (const [at, probe] of this.#probes.entries()) {
       if (item.entry !== undefined && item.entry !== at) continue;
       try {
-        probe?.(item.key, item.value, timeMs);
+        probe?.(item.key, item.value, timeAt(item, at));
       } catch {
         // It is met again, where it can be told whose fault it is.
       }
@@ -159,12 +168,12 @@ export class StageRun {
 
   process(item: Item): void {
     if (item.isTimeOnly) return;
-    const timeMs = item.timeMs ?? item.recordMs;
-    if (item.entry !== undefined) {
-      must(this.#entries[item.entry], 'exits number entries')(item.key, item.value, timeMs);
+    const { entry: only, key, value } = item;
+    if (only !== undefined) {
+      must(this.#entries[only], 'exits number entries')(key, value, timeAt(item, only));
       return;
     }
-    for (const entry of this.#entries) entry(item.key, item.value, timeMs);
+    for (const [at, entry] of this.#entries.entries()) entry(key, value, timeAt(item, at));
   }
 
   /**
@@ -264,20 +273,6 @@ export class StageRun {
     };
   }
 
-  /** The earliest of what its sources say: none may be ahead of what another takes for late. */
-  #timeOf({ value, recordMs }: Item): number | undefined {
-    let least: number | undefined;
-    for (const { node } of this.#stage.entries) {
-      const timeOf = node.source?.timeOf as ((value: unknown) => number | undefined) | undefined;
-      const each = timeOf === undefined ? recordMs : timeOf(value);
-      if (each !== undefined && !(each >= (least ?? -Infinity) && least !== undefined))
-        least = each;
-    }
-    if (least !== undefined && !Number.isFinite(least))
-      throw new TypeError(`event time: expected ms since the epoch, found ${least}`);
-    return least;
-  }
-
   #open(node: GraphNode, open: ReadonlyMap<GraphNode, OpenNode>, delays: Delays): OpenNode {
     const prefix = prefixOf(node);
     const state = this.#state;
@@ -331,6 +326,19 @@ export class StageRun {
       this.#outputs.put(topic, undefined, keyText(key), JSON.stringify(record), timeMs);
     };
   }
+}
+
+function timeOf({ node }: Entry, { value, recordMs }: Item): number | undefined {
+  const of = node.source?.timeOf as ((value: unknown) => number | undefined) | undefined;
+  const timeMs = of === undefined ? recordMs : of(value);
+  if (timeMs !== undefined && !Number.isFinite(timeMs))
+    throw new TypeError(`event time: expected ms since the epoch, found ${timeMs}`);
+  return timeMs;
+}
+
+/** When an item is, to one of the stage's entries. */
+function timeAt({ times, timeMs, recordMs }: Item, entry: number): number {
+  return (times === undefined ? timeMs : times[entry]) ?? recordMs;
 }
 
 /** The state prefix of an operator. */
