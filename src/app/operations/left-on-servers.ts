@@ -1,8 +1,7 @@
+import { topicsOf } from '../compose.ts';
 import { readConfig } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
 import { connectorFileOf, loadPipeline, readConnector, serverOf } from '../config/load-pipeline.ts';
-import { processorNames } from '../sinks.ts';
-import { deadLetterTopic } from '../topics.ts';
 
 /**
  * What a reset leaves alone, and the commands that remove it; empty where everything is embedded.
@@ -18,7 +17,7 @@ export async function leftOnServers({
   const { log, store } = config;
   const lines: string[] = [];
   if (log.kind === 'kafka') {
-    const topics = await topicsOf(env, pipelineDir());
+    const topics = await topicPattern(env, pipelineDir());
     lines.push(
       'Its topics in Kafka stay. With all roles stopped, and no other pipeline in that Kafka, they are removed by',
       `  kafka-topics.sh --bootstrap-server ${log.brokers.join(',')} --delete --topic '${topics}'`,
@@ -35,13 +34,16 @@ export async function leftOnServers({
 }
 
 /** As a regular expression, which is how Kafka's tool takes several. */
-async function topicsOf(env: Environment, pipelineDir: string): Promise<string> {
+async function topicPattern(env: Environment, pipelineDir: string): Promise<string> {
   const config = readConfig(env);
   const pipeline = await loadPipeline(pipelineDir, env);
   const file = connectorFileOf(pipeline, pipelineDir);
   const { topicPrefix } = readConnector(file, env, serverOf(config.source), config.connector.kind);
-  const dead = processorNames(pipeline).map((name) => escaped(deadLetterTopic(name)));
-  return [`${escaped(topicPrefix)}\\..*`, ...dead, 'millrace\\..*'].join('|');
+  const families = [`${topicPrefix}.`, 'millrace.'];
+  const others = topicsOf(pipeline)
+    .map(({ name }) => name)
+    .filter((name) => !families.some((family) => name.startsWith(family)));
+  return [...families.map((family) => `${escaped(family)}.*`), ...others.map(escaped)].join('|');
 }
 
 function escaped(name: string): string {
