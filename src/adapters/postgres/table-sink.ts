@@ -122,8 +122,6 @@ class TableSinkWriter implements SinkWriter {
     const part = new Part(this.#target, this.#options);
     await this.#client.transaction(async (query) => {
       await this.#account.move(batch, query);
-      // A check put off to the end would fail there, when no row can be blamed any more.
-      await query('SET CONSTRAINTS ALL IMMEDIATE');
       await part.write(batch.records, query);
       await this.#account.leaveOut(batch, part.refusals, part.untaken, query);
     });
@@ -169,7 +167,8 @@ class Part {
     const changes = all.filter(({ record }) => !this.#waits(record));
     const [first] = changes;
     if (first === undefined) return;
-    await query('SAVEPOINT part');
+    // A check put off to the end would fail there, when no row can be blamed any more.
+    await query('SET CONSTRAINTS ALL IMMEDIATE; SAVEPOINT part');
     try {
       await this.#target.apply(foldRows(changes, this.#mapping.key), query);
       await query('RELEASE part');
