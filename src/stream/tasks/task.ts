@@ -53,6 +53,12 @@ export type TaskOptions = Readonly<{
   onProblem: (problem: string) => void;
 }>;
 
+/**
+ * So many records are decoded at once, and worked on before more are: what they become lives so
+ * briefly that the garbage collector never moves it. Thousands at once took 5 to 10% longer.
+ */
+const RECORDS_AT_ONCE = 128;
+
 /** Conflicts in a row, at the same stored offset, after which a task gives up. */
 const MAX_FRUITLESS_CONFLICTS = 3;
 const NO_CONFLICTS = { count: 0, offset: undefined };
@@ -303,6 +309,7 @@ export class Task {
     );
     const { maxRecords, maxBytes } = this.#options.limits;
     const limit = { records: maxRecords, bytes: maxBytes };
+    const atOnce = { maxRecords: Math.min(maxRecords, RECORDS_AT_ONCE), maxBytes };
     try {
       const from = { ...this.partition, offset: this.#next };
       for await (const { records, next } of this.#options.log.read(from, until)) {
@@ -310,7 +317,7 @@ export class Task {
           stopAt === undefined ? records : records.filter(({ offset }) => offset < stopAt);
         // No record that is wanted stands before it.
         const passed = stopAt === undefined ? next : Math.min(next, stopAt);
-        for (const slice of slicesOf(allowed, this.#options.limits)) {
+        for (const slice of slicesOf(allowed, atOnce)) {
           if (until.aborted) break;
           const share = { records: slice.length, bytes: bytesOf(slice) };
           await commits.room(share, limit);
