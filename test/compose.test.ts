@@ -42,7 +42,7 @@ for (const profile of ['kraft', 'zookeeper']) {
 
     test('has the services that the documents name, each once', () => {
       const expected = ['postgres', 'kafka', 'connect', 'redis'];
-      const roles = ['capture', 'cdc-processor', 'data-generator'];
+      const roles = ['capture', 'cdc-processor', 'stream-processor', 'data-generator'];
       const more = profile === 'zookeeper' ? ['zookeeper'] : [];
       assert.deepEqual(names(() => true).toSorted(), [...expected, ...roles, ...more].toSorted());
     });

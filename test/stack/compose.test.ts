@@ -54,7 +54,7 @@ test('the roles of compose.yaml bring rows from PostgreSQL through Debezium to R
     line.env = { ...environmentOf(name), MILLRACE_CONNECT_URL: connect.url };
     return line.start(...must(service(name).command, 'a role is a command'));
   };
-  const roles = ['capture', 'cdc-processor', 'data-generator'].map(start);
+  const roles = ['capture', 'cdc-processor', 'stream-processor', 'data-generator'].map(start);
 
   // As the scripts do, where they are in a container.
   const status = async () => jsonLines(await line.succeed('status', '--json'))[0];
