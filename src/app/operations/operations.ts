@@ -1,4 +1,9 @@
-import type { ConnectorStatus, GeneratorStatus, ProcessorStatus } from '../../domain/status.ts';
+import type {
+  ConnectorStatus,
+  GeneratorStatus,
+  ProcessorStatus,
+  RebuildPhase,
+} from '../../domain/status.ts';
 import type { Figure } from '../pipeline.ts';
 
 /**
@@ -25,6 +30,8 @@ export type Operations = Readonly<{
   'dlq.replay': Operation<ParkedTarget, ParkedOutcome>;
   /** *Running.* Gives up the first record of a key, and tries those behind it. */
   'dlq.drop': Operation<ParkedTarget, ParkedOutcome>;
+  /** *Running.* Has a processor's results built anew, beside those that are served. */
+  replay: Operation<ReplayArguments, ReplayEvent>;
   /** *Running.* Proves that the store equals the source while data flows. */
   reconcile: Operation<ReconcileArguments, ReconcileEvent>;
   /** What it told of itself last. */
@@ -174,6 +181,34 @@ export type ParkedOutcome = Readonly<{
   parkedBefore: number;
   parkedAfter: number;
 }>;
+
+export type ReplayArguments = Readonly<{
+  processor: string;
+  from:
+    | 'beginning'
+    | 'end'
+    /** The first record at or after this time, of each partition. */
+    | Readonly<{ timestampMs: number }>
+    /** Of the one partition that it reads. */
+    | Readonly<{ offset: number }>
+    /** By `topic-partition`; others begin at the start. */
+    | Readonly<{ offsets: Readonly<Record<string, number>> }>;
+  /** Goes on until the new results are served. */
+  wait: boolean;
+}>;
+
+export type ReplayEvent = Readonly<{ processor: string; generation: number }> &
+  (
+    | Readonly<{
+        kind: 'asked';
+        /** False: it begins when the processor is started. */
+        isRunning: boolean;
+        problem?: string;
+      }>
+    /** `share`: of the records, how much is worked through; 1 is all. */
+    | Readonly<{ kind: 'progress'; phase: RebuildPhase; share: number }>
+    | Readonly<{ kind: 'done'; tookMs: number }>
+  );
 
 export type ReconcileArguments = Readonly<{
   /** After so long, the transactions that keep the snapshot waiting are named. Default 30 s. */
