@@ -12,8 +12,9 @@ import type {
 } from '../tasks/record-handler.ts';
 import { RESERVED } from '../tasks/state-overlay.ts';
 import type { Compiled, Stage } from '../topology/compile.ts';
+import type { Item } from './item.ts';
 import { Miss, ObjectState } from './object-state.ts';
-import { type Item, prefixOf, StageRun, stepOf } from './stage-run.ts';
+import { prefixOf, StageRun, stepOf } from './stage-run.ts';
 import type { KeptTime } from './stream-time.ts';
 
 const TIME = `${RESERVED}time`;

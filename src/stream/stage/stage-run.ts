@@ -1,11 +1,11 @@
-import { decodeChange } from '../../domain/envelope.ts';
 import type { Header, LogRecord } from '../../domain/record-block.ts';
 import { must } from '../../lib/must.ts';
 import type { ServedWrite } from '../../ports/store.ts';
 import { type Emit, keyText, type Operator, type OperatorTimer } from '../operators/operator.ts';
-import type { Compiled, Entry, Exit, Stage } from '../topology/compile.ts';
+import type { Compiled, Exit, Stage } from '../topology/compile.ts';
 import type { GraphNode } from '../topology/graph.ts';
 import { type Delays, delaysIn, delayTo, exitDelaysOf, takersOf } from '../topology/delays.ts';
+import { type Internal, type Item, itemOf, timeAt } from './item.ts';
 import { Miss, type ObjectState } from './object-state.ts';
 import { type KeptTime, StreamTime } from './stream-time.ts';
 
@@ -24,33 +24,10 @@ export type StageOutputs = Readonly<{
   countLate(): void;
 }>;
 
-/** A record, decoded. */
-export type Item = Readonly<{
-  /** Of the stage's entries; undefined: all of them. */
-  entry: number | undefined;
-  key: unknown;
-  value: unknown;
-  /** Of a source, undefined where the record tells nothing about time; the least, where several differ. */
-  timeMs: number | undefined;
-  /** Of each source, where there are several. */
-  times?: readonly (number | undefined)[];
-  /** The record's own time, for what has no other. */
-  recordMs: number;
-  upstream: string;
-  /** How far time had come upstream. */
-  watermarkMs: number | undefined;
-  isTruncate: boolean;
-  /** It tells how far time has come, and nothing else. */
-  isTimeOnly: boolean;
-}>;
-
 /** Between an operator's id and its own key, in the task's state keys. */
 const OWN = '\u0002';
 /** An upstream task that hands nothing on tells its watermark so often, in event time. */
 const TELL_EVERY_MS = 1000;
-
-/** A record on an internal topic. */
-type Internal = Readonly<{ n?: number; u: string; w: number | null; v?: unknown }>;
 
 type OpenNode = Readonly<{
   node: GraphNode;
@@ -133,27 +110,16 @@ export class StageRun {
 
   /** Undefined: there is nothing to do. Throws where the record is not what the stage reads. */
   decode(record: LogRecord, partition: number): Item | undefined {
-    const item = decoded(this.#stage, record, partition);
-    if (item === undefined || this.#stage.format === 'internal') return item;
-    const { entries } = this.#stage;
-    const [first] = entries;
-    const upstream = this.#self;
-    if (entries.length === 1 && first !== undefined)
-      return { ...item, upstream, timeMs: timeOf(first, item) };
-    const times = entries.map((entry) => timeOf(entry, item));
-    const known = times.filter((each) => each !== undefined);
-    // None may be ahead of what another takes for late.
-    const timeMs = known.length === 0 ? undefined : Math.min(...known);
-    return { ...item, upstream, timeMs, times };
+    return itemOf(this.#stage, record, partition, this.#self);
   }
 
   /** Says which state `process` would ask for first; what a user's function throws is for `process`. */
   probe(item: Item): void {
     if (item.isTimeOnly) return;
-    for (const [at, probe] of this.#probes.entries()) {
+    for (let at = 0; at < this.#probes.length; at += 1) {
       if (item.entry !== undefined && item.entry !== at) continue;
       try {
-        probe?.(item.key, item.value, timeAt(item, at));
+        this.#probes[at]?.(item.key, item.value, timeAt(item, at));
       } catch {
         // It is met again, where it can be told whose fault it is.
       }
@@ -173,7 +139,8 @@ export class StageRun {
       must(this.#entries[only], 'exits number entries')(key, value, timeAt(item, only));
       return;
     }
-    for (const [at, entry] of this.#entries.entries()) entry(key, value, timeAt(item, at));
+    for (let at = 0; at < this.#entries.length; at += 1)
+      this.#entries[at]?.(key, value, timeAt(item, at));
   }
 
   /**
@@ -328,19 +295,6 @@ export class StageRun {
   }
 }
 
-function timeOf({ node }: Entry, { value, recordMs }: Item): number | undefined {
-  const of = node.source?.timeOf as ((value: unknown) => number | undefined) | undefined;
-  const timeMs = of === undefined ? recordMs : of(value);
-  if (timeMs !== undefined && !Number.isFinite(timeMs))
-    throw new TypeError(`event time: expected ms since the epoch, found ${timeMs}`);
-  return timeMs;
-}
-
-/** When an item is, to one of the stage's entries. */
-function timeAt({ times, timeMs, recordMs }: Item, entry: number): number {
-  return (times === undefined ? timeMs : times[entry]) ?? recordMs;
-}
-
 /** The state prefix of an operator. */
 export function prefixOf({ id }: Pick<GraphNode, 'id'>): string {
   return id + OWN;
@@ -419,40 +373,3 @@ const NO_STATE = {
   entries: () => [],
   want: () => undefined,
 };
-
-function decoded(stage: Stage, record: LogRecord, partition: number): Item | undefined {
-  const { timestampMs } = record;
-  const item = {
-    entry: undefined,
-    timeMs: undefined,
-    recordMs: timestampMs,
-    upstream: '',
-    watermarkMs: undefined,
-    isTruncate: false,
-    isTimeOnly: false,
-  };
-  if (stage.format === 'changes') {
-    const change = decodeChange(stage.topic, partition, record);
-    if (change === undefined) return undefined;
-    const { key, op, source } = change;
-    return { ...item, key, value: change, recordMs: source.ts_ms, isTruncate: op === 't' };
-  }
-  const key = record.key === null ? null : textOf(record.key);
-  const value: unknown = record.value === null ? null : JSON.parse(textOf(record.value));
-  if (stage.format === 'json') return { ...item, key, value };
-  const { n, u, w, v } = value as Internal;
-  return {
-    ...item,
-    entry: n,
-    key: key === null ? null : JSON.parse(key),
-    value: v,
-    timeMs: timestampMs,
-    upstream: u,
-    watermarkMs: w ?? -Infinity,
-    isTimeOnly: n === undefined,
-  };
-}
-
-function textOf(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
-}
