@@ -11,11 +11,11 @@ import { FIRST, generationName, taskName } from '../rebuild/generation.ts';
 import { Partitioner } from './partitioner.ts';
 import type { Processor } from '../processor.ts';
 import { type SinkProcessor, sinkSubject } from '../sinks/sink-handler.ts';
-import { storedWaitMs } from '../stage/stage-handler.ts';
 import { topologySubject } from '../stage/topology-subject.ts';
 import type { Compiled } from '../topology/compile.ts';
 import type { TaskSubject } from './record-handler.ts';
 import { processorSubject } from './record-processor.ts';
+import { WorkedThrough } from './worked-through.ts';
 import { Task, type TaskLimits } from './task.ts';
 
 const TASK_LIMITS: TaskLimits = {
@@ -220,9 +220,11 @@ export class TaskRunner {
 
   /** Tells tasks that wait for time how far it has come, once all of it has come to them. */
   async #passTime(partitioner: Partitioner, signal: AbortSignal): Promise<void> {
-    const { clock, progress } = this.#options;
-    if (progress === undefined || this.#subject.tickTopic === undefined)
-      return untilAborted(signal);
+    const { clock, progress, log, store } = this.#options;
+    const subject = this.#subject;
+    if (progress === undefined || subject.tickTopic === undefined) return untilAborted(signal);
+    const taskOf = (partition: TopicPartition) => this.#nameOf(idOf(partition));
+    const workedThrough = new WorkedThrough({ subject, log, store, partitioner, taskOf });
     for (;;) {
       await clock.sleep(PASS_INTERVAL_MS, signal);
       if (signal.aborted) return;
@@ -232,41 +234,9 @@ export class TaskRunner {
       for (const { task } of waiting) {
         const { waitsForMs = Infinity, partition } = task;
         if (waitsForMs > passedMs) continue;
-        const { topic, partition: own } = partition;
-        if (await this.#isThrough(topic, [own], partitioner, passedMs)) task.pass(passedMs);
+        if (await workedThrough.holds(partition, passedMs, signal)) task.pass(passedMs);
       }
     }
-  }
-
-  /**
-   * Whether these tasks, and all that lead to them, have worked through what is in the log now, and
-   * those that lead to them have done what was due.
-   */
-  async #isThrough(
-    topic: string,
-    partitions: readonly number[],
-    partitioner: Partitioner,
-    passedMs: number,
-  ): Promise<boolean> {
-    const { log, store } = this.#options;
-    for (const before of this.#subject.upstreamOf(topic)) {
-      const all = Array.from({ length: partitioner.countOf(before) }, (_, at) => at);
-      if (!(await this.#isThrough(before, all, partitioner, passedMs))) return false;
-      for (const partition of all) {
-        const task = this.#nameOf(`${before}-${partition}`);
-        if (((await storedWaitMs(store, task)) ?? Infinity) <= passedMs) return false;
-        if ((await store.outgoing(task, 1)).length > 0) return false;
-      }
-    }
-    for (const partition of partitions) {
-      const id = `${topic}-${partition}`;
-      const { end } = await log.offsets({ topic, partition });
-      const offsets = await store.offsets(this.#nameOf(id));
-      const known = this.#tasks.get(id)?.task.offset ?? 0;
-      // Where only the position moved on, nothing is stored.
-      if (Math.max(known, offsets[id] ?? 0) < end) return false;
-    }
-    return true;
   }
 
   #nameOf(id: string): string {
