@@ -35,6 +35,20 @@ export async function loadPipeline(dir: string, environment: Environment): Promi
   return pipeline;
 }
 
+/** The pipeline with these processors alone, or all where none is named. */
+export function onlyProcessors(pipeline: Pipeline, names: readonly string[]): Pipeline {
+  if (names.length === 0) return pipeline;
+  const known = pipeline.processors.map(({ name }) => name);
+  const unknown = names.filter((name) => !known.includes(name));
+  if (unknown.length > 0)
+    throw new MillraceError('usage', {
+      expected: `a processor of pipeline ${pipeline.name}: ${known.join(', ')}`,
+      found: unknown.join(', '),
+    });
+  const processors = pipeline.processors.filter(({ name }) => names.includes(name));
+  return { ...pipeline, processors };
+}
+
 /** Reads the connector's file, filled in from the environment and for the server that is used. */
 export function readConnector(
   file: string,

@@ -3,7 +3,6 @@ import type { Logger } from 'pino';
 import type { ConnectorConfig } from '../../capture/connector-config.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { Bell } from '../../lib/bell.ts';
-import type { Supervised } from '../../lib/supervise.ts';
 import type { EventLog } from '../../ports/event-log.ts';
 import {
   composeProcessors,
@@ -20,18 +19,24 @@ import { afterFirstCopy, GeneratorPart } from './generator-part.ts';
 import { applySchema } from '../operations/generate.ts';
 import { housekeeping } from './housekeeping.ts';
 import type { CaptureRole, GeneratorRole, Role, RoleOptions, StreamRole } from './launch.ts';
-import { connectorFileOf, loadPipeline, readConnector, serverOf } from '../config/load-pipeline.ts';
+import {
+  connectorFileOf,
+  loadPipeline,
+  onlyProcessors,
+  readConnector,
+  serverOf,
+} from '../config/load-pipeline.ts';
 import { openProcessLogger } from '../logging.ts';
 import { engineOf } from '../open-connector.ts';
 import { PartFailures } from './part-failures.ts';
 import type { Pipeline } from '../pipeline.ts';
-import { runParts } from './run-parts.ts';
 import { refuseUnready } from '../operations/source-check.ts';
 import { readSinks, warnOfResting } from '../sinks.ts';
 import { StatusBoard } from '../status/status-board.ts';
 import { sourceProgress } from '../status/source-progress.ts';
 import { StatusPublisher } from '../status/status-publisher.ts';
-import { partStateOf } from './worker-messages.ts';
+import { type StreamTask, streamThreads } from './stream-threads.ts';
+import { untilAllFail } from './until-all-fail.ts';
 import { newWorkerId } from './worker-id.ts';
 
 /** What a role works with; it is this process's own. */
@@ -41,6 +46,7 @@ type Place = Readonly<{
   options: RoleOptions;
   log: EventLog;
   logger: Logger;
+  failures: PartFailures;
   stack: AsyncDisposableStack;
   /** Runs parts until `signal` aborts; throws when all of them have failed for good. */
   run(parts: readonly Part[], beside: readonly Part[], last: readonly Part[]): Promise<void>;
@@ -67,9 +73,10 @@ export async function runRole(
   logger.info({ role: role.role, pipeline: pipeline.name, worker }, 'starting');
   const log = stack.use(await openLog(config, Bell.memory()));
   await log.createTopics(topicsOf(pipeline));
+  const failures = new PartFailures(logger, () => {}, Date.now);
   const run: Place['run'] = (parts, beside, last) =>
-    untilAllFail({ parts, beside, last }, logger, signal);
-  const place: Place = { config, pipeline, options, log, logger, stack, run, worker };
+    untilAllFail({ parts, beside, last }, failures.onState, signal);
+  const place: Place = { config, pipeline, options, log, logger, failures, stack, run, worker };
   if (role.role === 'capture') await capture(role, place);
   else if (role.role === 'stream') await stream(role, place);
   else await generator(role, place);
@@ -102,6 +109,10 @@ async function stream({ processors }: StreamRole, place: Place): Promise<void> {
   const { name } = connectorOf(place);
   warnOfResting(readSinks(pipeline, options.env), logger);
   const store = stack.use(await openStore(config));
+  if (config.stream.threads > 1) {
+    const threads = streamThreads(threadTask(processors, place), place.failures.onState);
+    return place.run(threads, [housekeeping(log, store)], []);
+  }
   const parts = composeProcessors(
     pipeline,
     { log, store },
@@ -122,6 +133,23 @@ async function stream({ processors }: StreamRole, place: Place): Promise<void> {
   );
   const publisher = new StatusPublisher('stream', log, parts, worker);
   await place.run(parts, [housekeeping(log, store)], [publisher]);
+}
+
+function threadTask(processors: readonly string[], { config, options, worker }: Place): StreamTask {
+  return {
+    pipelineDir: options.pipelineDir,
+    places: config,
+    stream: config.stream,
+    processors,
+    endsWhenAllFail: true,
+    wake: Bell.memory(),
+    environment: options.env,
+    server: serverOf(config.source),
+    source: config.source,
+    adoptSlot: false,
+    engine: engineOf(config),
+    worker,
+  };
 }
 
 async function generator({ demo, rate }: GeneratorRole, place: Place): Promise<void> {
@@ -159,31 +187,6 @@ function connectorOf({ config, pipeline, options }: Place): ConnectorConfig {
   return readConnector(file, options.env, serverOf(config.source), config.connector.kind);
 }
 
-/** Throws what the last of `parts` failed with, once none of them is left. */
-async function untilAllFail(
-  {
-    parts,
-    beside,
-    last,
-  }: Readonly<{ parts: readonly Part[]; beside: readonly Part[]; last: readonly Part[] }>,
-  logger: Logger,
-  signal: AbortSignal,
-): Promise<void> {
-  const failures = new PartFailures(logger, () => {}, Date.now);
-  const ended = new AbortController();
-  const left = new Set(parts.map(({ name }) => name));
-  let failure: { error: unknown } | undefined;
-  const onState = (name: string, state: Supervised): void => {
-    failures.onState(name, partStateOf(state));
-    if (state.state !== 'failed' && state.state !== 'stopped') return;
-    if (!left.delete(name) || left.size > 0) return;
-    if (state.state === 'failed') failure = { error: state.error };
-    ended.abort();
-  };
-  await runParts([...parts, ...beside], last, onState, AbortSignal.any([signal, ended.signal]));
-  if (failure !== undefined) throw failure.error;
-}
-
 /** Other processes can't read what is embedded in this one. */
 function requireServers(role: Role['role'], { source, log, store }: Config): void {
   const missing = [
@@ -198,17 +201,4 @@ function requireServers(role: Role['role'], { source, log, store }: Config): voi
         `${name}: not set, expected a server for ${what}, which \`run ${role}\` shares with other processes`,
     ),
   });
-}
-
-function onlyProcessors(pipeline: Pipeline, names: readonly string[]): Pipeline {
-  if (names.length === 0) return pipeline;
-  const known = pipeline.processors.map(({ name }) => name);
-  const unknown = names.filter((name) => !known.includes(name));
-  if (unknown.length > 0)
-    throw new MillraceError('usage', {
-      expected: `a processor of pipeline ${pipeline.name}: ${known.join(', ')}`,
-      found: unknown.join(', '),
-    });
-  const processors = pipeline.processors.filter(({ name }) => names.includes(name));
-  return { ...pipeline, processors };
 }

@@ -126,6 +126,8 @@ async function up(
     pipelineDir: options.pipelineDir,
     places: config,
     stream: config.stream,
+    processors: [],
+    endsWhenAllFail: false,
     wake,
     environment: options.env,
     server,

@@ -13,6 +13,10 @@ export type WorkerTask = Readonly<{
   /** Where log and store are. */
   places: DataPlaces;
   stream: Config['stream'];
+  /** Only these processors; all where it is empty. */
+  processors: readonly string[];
+  /** It ends, with its failure, once none of its processors could go on; else it goes on telling of them. */
+  endsWhenAllFail: boolean;
   /** Which thread of how many of its role it is, from 0. */
   share: Readonly<{ index: number; of: number }>;
   wake: SharedArrayBuffer;

@@ -1,15 +1,27 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { useGate } from '../../adapters/lmdb/transaction-gate.ts';
+import type { Supervised } from '../../lib/supervise.ts';
 import { must } from '../../lib/must.ts';
 import { composeProcessors, connectionOf, openLog, openStore } from '../compose.ts';
 import { ConnectorPart } from './connector-part.ts';
 import { requestCopy } from '../operations/copy-request.ts';
 import { failureOf } from '../failure.ts';
-import { connectorFileOf, loadPipeline, readConnector } from '../config/load-pipeline.ts';
+import {
+  connectorFileOf,
+  loadPipeline,
+  onlyProcessors,
+  readConnector,
+} from '../config/load-pipeline.ts';
 import { runParts } from './run-parts.ts';
+import { untilAllFail } from './until-all-fail.ts';
 import { sourceProgress } from '../status/source-progress.ts';
 import { StatusPublisher } from '../status/status-publisher.ts';
-import { partStateOf, type WorkerMessage, type WorkerTask } from './worker-messages.ts';
+import {
+  partStateOf,
+  type PartState,
+  type WorkerMessage,
+  type WorkerTask,
+} from './worker-messages.ts';
 
 /*
  * The entry of a worker thread: runs one role until it is told to stop, then ends by itself. The
@@ -30,14 +42,14 @@ async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
   useGate(task.gate);
   const pipeline = await loadPipeline(task.pipelineDir, task.environment);
   await using log = await openLog(task.places, task.wake, task.share);
-  const onState = (part: string, state: Parameters<typeof partStateOf>[0]): void =>
-    tell({ kind: 'part', part, state: partStateOf(state) });
+  const onPart = (part: string, state: PartState): void => tell({ kind: 'part', part, state });
+  const onState = (part: string, state: Supervised): void => onPart(part, partStateOf(state));
   const file = connectorFileOf(pipeline, task.pipelineDir);
   const config = readConnector(file, task.environment, task.server, task.engine.kind);
   if (task.role === 'stream') {
     await using store = await openStore(task.places);
     const parts = composeProcessors(
-      pipeline,
+      onlyProcessors(pipeline, task.processors),
       { log, store },
       {
         bufferRecords: task.stream.bufferRecords,
@@ -52,7 +64,9 @@ async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
       },
     );
     const publisher = new StatusPublisher(task.role, log, parts, task.worker);
-    await runParts(parts, [publisher], onState, signal);
+    const last = [publisher];
+    if (task.endsWhenAllFail) await untilAllFail({ parts, beside: [], last }, onPart, signal);
+    else await runParts(parts, last, onState, signal);
   } else {
     await using connector = new ConnectorPart({
       log,

@@ -3,7 +3,7 @@ import { definePipeline } from '../../../src/index.ts';
 
 /**
  * Adds up the amounts of each payment, in state, served and put out to a topic. A payment with a
- * file's name ends the thread that first takes it in, and leaves the file.
+ * file's name leaves the file, and strikes the thread that first takes it in: that dies, or hangs.
  */
 export const pipeline = definePipeline({
   name: 'struck',
@@ -16,9 +16,10 @@ export const pipeline = definePipeline({
       reads: ({ key }) => [JSON.stringify(key)],
       process({ key, after }, context) {
         if (after === null) return;
-        const { amount, file } = after as { amount: number; file?: string };
+        const { amount, file, by } = after as { amount: number; file?: string; by?: string };
         if (file !== undefined && !existsSync(file)) {
           writeFileSync(file, '');
+          if (by === 'paralysis') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
           setImmediate(() => {
             throw new Error('struck by lightning');
           });
