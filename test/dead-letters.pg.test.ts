@@ -58,7 +58,7 @@ describe('millrace dlq', () => {
     const [outcome] = await payments.ask('dlq.replay', { id: idOf(3) });
     assert.ok(performance.now() - startedMs < 8000, 'it waited for a change that never came');
     assert.deepEqual(outcome, { processor: 'payments', parkedBefore: 1, parkedAfter: 1 });
-    assert.equal(await parked(), 1);
+    await eventually('told', async () => (await parked()) === 1);
   });
 
   test('tells an id that is not there apart', async () => {
@@ -78,6 +78,6 @@ describe('millrace dlq', () => {
     await payments.succeed('dlq', 'replay', '--all', 'payments');
     assert.deepEqual(await list(), []);
     assert.equal(await total(), '26');
-    assert.equal(await parked(), 0);
+    await eventually('told', async () => (await parked()) === 0);
   });
 });

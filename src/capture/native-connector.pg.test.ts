@@ -117,13 +117,13 @@ describe('the native connector', { timeout: 60_000 }, () => {
     };
   };
 
-  const slotIsFree = (name: string) =>
-    until(async () => {
-      const [slot] = await client.query(
-        `select active from pg_replication_slots where slot_name = '${name}'`,
-      );
-      return slot?.['active'] === 'f';
-    });
+  const isFree = async (name: string): Promise<boolean> => {
+    const [slot] = await client.query(
+      `select active from pg_replication_slots where slot_name = '${name}'`,
+    );
+    return slot?.['active'] === 'f';
+  };
+  const slotIsFree = (name: string) => until(() => isFree(name));
 
   test('counts every row that it copied, and apart from them what was streamed', async () => {
     await client.query(`
@@ -153,9 +153,11 @@ describe('the native connector', { timeout: 60_000 }, () => {
 
   test('lets the one that has the slot go on when another is started beside', async () => {
     await client.query('create schema beside; create table beside.t (id int primary key)');
-    const { start, caughtUp, another, stop, told } = capture('beside');
+    const { start, caughtUp, another, stop, told, made } = capture('beside');
     await start();
     await caughtUp();
+    // An empty source is caught up with before the slot is read.
+    await until(async () => made().status().state === 'streaming' && !(await isFree('beside')));
     assert.equal(codeOf(await another()), 'slot_in_use');
     await client.query('insert into beside.t values (1)');
     await caughtUp();
