@@ -1,6 +1,7 @@
 import { MillraceError } from '../../domain/errors.ts';
 import type { SinkAccount, SinkBatch, SinkRefusal } from '../../ports/sink.ts';
 import type { PostgresClient, TextQuery } from './client.ts';
+import { whileCreating } from './creation-lock.ts';
 
 const TABLES = `
   CREATE SCHEMA IF NOT EXISTS millrace;
@@ -8,9 +9,6 @@ const TABLES = `
     task text PRIMARY KEY, next bigint NOT NULL, mark text NOT NULL, writes bigint NOT NULL);
   CREATE TABLE IF NOT EXISTS millrace.sink_left_out (
     task text, "offset" bigint, reason text, PRIMARY KEY (task, "offset"))`;
-
-/** Of all that Millrace locks in a database: "millrace" in ASCII. */
-const CREATION_LOCK = '7883949433926050661';
 
 /**
  * The account of one task in the sink's own database: moved in the transaction of the rows, and only
@@ -121,19 +119,18 @@ export class TableSinkAccount {
 
 /** Only where they are missing: who may not create them can have them made beforehand. */
 async function createTables(client: PostgresClient): Promise<void> {
-  const exist = async (query: TextQuery): Promise<boolean> => {
-    const [found] = await query(
+  const exist = async (): Promise<boolean> => {
+    const [found] = await client.query(
       `SELECT to_regclass('millrace.sink_offsets') IS NOT NULL
           AND to_regclass('millrace.sink_left_out') IS NOT NULL AS found`,
     );
     return found?.['found'] === 't';
   };
-  if (await exist(client.query)) return;
-  await client.transaction(async (query) => {
-    await query(`SELECT pg_advisory_xact_lock(${CREATION_LOCK})`);
-    if (await exist(query)) return;
+  if (await exist()) return;
+  await whileCreating(client, async () => {
+    if (await exist()) return;
     try {
-      await query(TABLES);
+      await client.query(TABLES);
     } catch (error) {
       throw new MillraceError(
         'sink_not_ready',

@@ -2,6 +2,7 @@ import pg from 'pg';
 import { MillraceError } from '../../domain/errors.ts';
 import { must } from '../../lib/must.ts';
 import type { PostgresClient, TextQuery } from './client.ts';
+import { whileCreating } from './creation-lock.ts';
 import type { FoldedRows } from './table-sink-rows.ts';
 
 /** The table that a sink writes to, as its database knows it. */
@@ -31,7 +32,11 @@ export class TargetTable {
     }: Readonly<{ table: string; key: readonly string[]; create: string | undefined }>,
   ): Promise<TargetTable> {
     const name = quotedName(table);
-    if (create !== undefined && !(await exists(client, name))) await client.query(create);
+    if (create !== undefined && !(await exists(client, name))) {
+      await whileCreating(client, async () => {
+        if (!(await exists(client, name))) await client.query(create);
+      });
+    }
     if (!(await exists(client, name)))
       throw new MillraceError('sink_not_ready', { expected: `a table ${name}`, found: 'none' });
     const columns = await client.query(

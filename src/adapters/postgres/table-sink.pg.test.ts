@@ -220,6 +220,17 @@ describe('TableSink', () => {
     await assert.rejects(keyless.open(TASK, signal), /CREATE UNIQUE INDEX ON "analytics"."orders"/);
   });
 
+  test('several that begin at once in an empty database make what they need once', async () => {
+    const create = `CREATE SCHEMA IF NOT EXISTS analytics; ${ORDERS}`;
+    const sink = await sinkInto('', { create });
+    for (let round = 0; round < 5; round += 1) {
+      await sql('DROP SCHEMA IF EXISTS millrace, analytics CASCADE');
+      const tasks = Array.from({ length: 8 }, (_, at) => `shop.orders/shop.orders-${at}`);
+      const writers = await Promise.all(tasks.map((task) => sink.open(task, signal)));
+      await Promise.all(writers.map((writer) => writer[Symbol.asyncDispose]()));
+    }
+  });
+
   test('tells a wrong password by name, without it', async () => {
     const connection = { ...server, password: 'hunter2' };
     const sink = await sinkInto(ORDERS, { connection });
