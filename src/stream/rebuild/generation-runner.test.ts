@@ -89,7 +89,7 @@ function sumsDoubled({ created }: Sources): void {
     .filter(({ amount }) => amount !== '1')
     .groupBy(({ amount }) => `${amount} twice`)
     .count({ name: 'counts' });
-  doubled.map((count) => count * 2).serve({ prefix: 'orders-of:' });
+  doubled.map((count) => count * 2).serve({ prefix: 'twice:' });
   doubled.changes().to(OUTPUT);
 }
 

@@ -12,11 +12,12 @@ import {
   isConflict,
   loadState,
   moveState,
+  rememberPrefixes,
   type StoredState,
   storedTasks,
 } from './generation-state.ts';
 import { GenerationStore, mayWork } from './generation-store.ts';
-import { GenerationSwitch } from './generation-switch.ts';
+import { GenerationSwitch, prefixesOf } from './generation-switch.ts';
 import { followRequests, lastRequest, type RebuildRequest } from './rebuild-requests.ts';
 
 /** So often it is looked how far a rebuild has come. */
@@ -149,9 +150,9 @@ export class GenerationRunner {
     if (rebuild !== undefined && !mayWork(stored.state, { ...rebuild, isRebuild: true }))
       return stored;
     const { generation } = asked;
-    const hasResults = stored.version !== undefined || (await storedTasks(store, name)).length > 0;
+    const hasResults = (await storedTasks(store, name)).length > 0;
     const state: GenerationState = hasResults
-      ? { current, rebuild: { generation, phase: 'rebuilding' } }
+      ? { ...stored.state, rebuild: { generation, phase: 'rebuilding' } }
       : // In a new store, or one that has lost everything, there is nothing to stand beside.
         { current: generation };
     try {
@@ -193,6 +194,7 @@ export class GenerationRunner {
         // Those of the first are made with all others, before anything runs.
         if (generation !== FIRST) await log.createTopics(ownTopics(code));
       }
+      if (!isRebuild) await rememberPrefixes(plain, processor, prefixesOf(code));
       await runner.run(AbortSignal.any([signal, stop.signal]));
     };
     const working: Working = {

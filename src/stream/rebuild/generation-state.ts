@@ -7,6 +7,8 @@ import { FIRST, partsOfTask } from './generation.ts';
 export type GenerationState = Readonly<{
   current: number;
   rebuild?: Readonly<{ generation: number; phase: RebuildPhase }>;
+  /** What served keys begin with that the current generation wrote: its code may be gone by then. */
+  prefixes?: readonly string[];
 }>;
 
 /** As it was found; it moves on only from there. */
@@ -47,6 +49,26 @@ export async function moveState(
     outgoing: [],
   });
   return { version, state };
+}
+
+/** Before a generation serves keys under these prefixes. */
+export async function rememberPrefixes(
+  store: Store,
+  processor: string,
+  prefixes: readonly string[],
+): Promise<void> {
+  for (;;) {
+    const stored = await loadState(store, processor);
+    const known = stored.state.prefixes ?? [];
+    const all = [...new Set([...known, ...prefixes])];
+    if (all.length === known.length) return;
+    try {
+      await moveState(store, processor, stored, { state: { ...stored.state, prefixes: all } });
+      return;
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+    }
+  }
 }
 
 /** Tasks of a processor in the store, of whichever generation. */

@@ -81,8 +81,9 @@ export class GenerationSwitch {
       await this.#enter(stored, 'removing');
     } else if (phase === 'removing') {
       await this.#fenceAll(this.generation, this.#code);
+      const prefixes = new Set([...prefixesOf(this.#code), ...(state.prefixes ?? [])]);
       await this.#serving(stored, 'moving', (commit) =>
-        removeUnserved(this.#store, { ...this.#facts, prefixes: prefixesOf(this.#code) }, commit),
+        removeUnserved(this.#store, { ...this.#facts, prefixes }, commit),
       );
     } else if (phase === 'moving') {
       await this.#serving(stored, 'finishing', (commit) =>
@@ -123,8 +124,8 @@ export class GenerationSwitch {
     const rebuild = { generation: this.generation, phase: phase ?? 'rebuilding' };
     const state =
       phase === undefined
-        ? { current: this.generation }
-        : { current: stored.state.current, rebuild };
+        ? { current: this.generation, prefixes: prefixesOf(this.#code) }
+        : { ...stored.state, rebuild };
     return moveState(this.#store, this.#name, stored, { state });
   }
 
@@ -194,7 +195,8 @@ function inputsOf(code: Processor | Compiled): readonly Input[] {
   return code.topics.map((topic) => ({ topic, upstream: [] }));
 }
 
-function prefixesOf(code: Processor | Compiled): readonly string[] {
+/** What served keys begin with that it alone writes. */
+export function prefixesOf(code: Processor | Compiled): readonly string[] {
   if ('stages' in code) return code.topology.nodes.flatMap(({ serves }) => serves?.prefix ?? []);
   return code.serves ?? [];
 }

@@ -16,7 +16,7 @@ export type ServedCommit = (served: readonly ServedWrite[]) => Promise<void>;
  */
 export async function removeUnserved(
   store: Store,
-  generation: Readonly<{ processor: string; generation: number; prefixes: readonly string[] }>,
+  generation: Readonly<{ processor: string; generation: number; prefixes: Iterable<string> }>,
   commit: ServedCommit,
 ): Promise<void> {
   const shadow = shadowPrefix(generation.processor, generation.generation);

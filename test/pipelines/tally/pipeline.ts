@@ -1,0 +1,3 @@
+import { tallyOf } from '../tally.ts';
+
+export const pipeline = tallyOf((amount) => amount);
