@@ -113,6 +113,7 @@ export class LogRecords {
     let records: LogRecord[] = [];
     let size = 0;
     for (const key of this.#keys(kind, partition, from, READ_BLOCKS)) {
+      if (size >= READ_BYTES) break;
       const stored = this.#db.getBinary([...key]);
       if (stored === undefined) continue;
       if (size > 0 && size + stored.length > READ_BYTES) break;

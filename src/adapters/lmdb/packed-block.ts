@@ -27,7 +27,8 @@ export function pack(blocks: readonly RecordBlock[]): Promise<readonly PackedBlo
 export function unpack(stored: Buffer): Buffer {
   if (stored.readUInt32LE(0) !== ZSTD_MAGIC) return stored;
   const size = sizeIn(stored);
-  return zstdDecompressSync(stored, size === undefined ? {} : { chunkSize: size });
+  // One more: a buffer that is full has zlib make another.
+  return zstdDecompressSync(stored, size === undefined ? {} : { chunkSize: size + 1 });
 }
 
 async function packOne(block: RecordBlock): Promise<PackedBlock> {
