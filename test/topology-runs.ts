@@ -5,6 +5,7 @@ import { must } from '../src/lib/must.ts';
 import { murmur2 } from '../src/lib/murmur2.ts';
 import type { EventLog } from '../src/ports/event-log.ts';
 import type { Store } from '../src/ports/store.ts';
+import { storedWaitMs } from '../src/stream/stage/stage-handler.ts';
 import { tickTopic } from '../src/stream/stage/topology-subject.ts';
 import type { Compiled } from '../src/stream/topology/compile.ts';
 import { type Crash, Killed, mortal, type World } from './mortal.ts';
@@ -81,8 +82,6 @@ export type RunOptions = Readonly<{
   crashes?: readonly Crash[];
   /** What capture says about how far time has come. */
   passedMs?: number;
-  /** Until nothing waits for time any more; else until all is taken in. */
-  untilNothingWaits?: boolean;
 }>;
 
 /** Runs, is killed as the schedule says, runs again, until done. */
@@ -121,14 +120,14 @@ async function isAtRest(world: World, options: RunOptions): Promise<boolean> {
   return (await endsReached(world, options)) === ends;
 }
 
-/** Where the log ends, if every stage has come there. */
+/** Where the log ends, if every stage has come there, and done what was due. */
 async function endsReached(
   { log, store }: World,
-  { processor: { stages, topology }, partitions, untilNothingWaits = false }: RunOptions,
+  { processor: { stages, topology }, partitions, passedMs = -Infinity }: RunOptions,
 ): Promise<string | undefined> {
   const topics = await log.topics();
   const ends: unknown[] = [];
-  for (const { topic, nodes } of stages) {
+  for (const { topic } of stages) {
     const declared = topics.find(({ name }) => name === topic);
     for (let partition = 0; partition < (declared?.partitions ?? partitions); partition += 1) {
       const id = `${topic}-${partition}`;
@@ -137,10 +136,7 @@ async function endsReached(
       const reached = (await store.offsets(task))[id] ?? 0;
       if (reached !== end) return undefined;
       ends.push(end);
-      for (const { id: node } of untilNothingWaits ? nodes.filter(({ isTimed }) => isTimed) : []) {
-        if ((await Array.fromAsync(store.range(task, `${node}\u0002`))).length > 0)
-          return undefined;
-      }
+      if (((await storedWaitMs(store, task)) ?? Infinity) <= passedMs) return undefined;
     }
   }
   return ends.join(' ');

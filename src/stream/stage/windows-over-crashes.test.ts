@@ -182,7 +182,7 @@ async function comparesEqual(numRuns: number, open: () => Promise<Opened>): Prom
         passedMs: Math.max(0, ...half.map(({ atMs }) => atMs)),
       });
       await appendChanges(log, changesOf(given.slice(half.length)), count);
-      const toTheEnd = { ...options, passedMs: FAR_MS, untilNothingWaits: true };
+      const toTheEnd = { ...options, passedMs: FAR_MS };
       await runThrough(world, { ...toTheEnd, crashes: left });
       const expected = expectedOf(given);
       assert.deepEqual(await outputsOf(log), expected);
@@ -216,7 +216,7 @@ test('and with a store that loses its last commits, or all of them', async () =>
         await appendChanges(log, changesOf(given), count);
         await runThrough(
           { log, store: store.asSeen() },
-          { processor, partitions: count, passedMs: FAR_MS, untilNothingWaits: true },
+          { processor, partitions: count, passedMs: FAR_MS },
         );
         assert.deepEqual(await outputsOf(log), expectedOf(given));
       },
