@@ -13,6 +13,7 @@ function cdcProcessorWith(journal: ChangeJournal): Processor {
   return {
     name: 'cdc-processor',
     topics: TOPICS,
+    serves: ['cdc:', 'customer:', 'order:', 'product:', 'metrics:', 'alert:low_stock:'],
 
     reads: (change) =>
       isRowTable(change.source.table) ? [...seenRowKeys(change), ...journal.keys(change)] : [],

@@ -22,6 +22,7 @@ export function aggregateOperator(
     inputs: [input],
     placement: 'by-key',
     isStateful: true,
+    keeps: { form: 'values' },
     open: ({ emit: output, state }) => {
       const emit = output();
       return {

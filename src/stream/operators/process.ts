@@ -42,6 +42,7 @@ export function processOperator(
     inputs: [input],
     placement: 'by-key',
     isStateful: true,
+    keeps: { form: 'parts' },
     isTimed: functions.onTimer !== undefined,
     open: (context) => openProcess(functions, context),
   };

@@ -37,6 +37,7 @@ export function retractingAggregateOperator(
     inputs: [input],
     placement: 'by-key',
     isStateful: true,
+    keeps: { form: 'parts' },
     open: ({ emit: output, state }) => {
       const emit = output();
       return {

@@ -25,6 +25,7 @@ export function sessionOperator(
     inputs: [input],
     placement: 'by-key',
     isStateful: true,
+    keeps: { form: 'sessions', gapMs },
     isTimed: true,
     delays: { final: graceMs },
     settings: { window: 'session', gapMs, graceMs },

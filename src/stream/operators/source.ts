@@ -84,6 +84,7 @@ export function tableSource(topic: string, name: string | undefined): NodeSpec {
     kind: 'table',
     inputs: [],
     isStateful: true,
+    keeps: { form: 'values' },
     settings: { topic },
     source: {
       topic,

@@ -22,6 +22,12 @@ export function windowOperator(
     inputs: [input],
     placement: 'by-key',
     isStateful: true,
+    keeps: {
+      form: 'windows',
+      sizeMs,
+      advanceMs,
+      ...(hasPanes(window, aggregation) && { merge: aggregation.merge }),
+    },
     isTimed: true,
     delays: { final: graceMs },
     settings: { window: window.type, sizeMs, advanceMs, graceMs },

@@ -15,6 +15,20 @@ export type Source = Readonly<{
   timeOf?: (value: never) => number;
 }>;
 
+/** How what an operator keeps is read from outside; by key, as JSON. */
+export type KeptResults =
+  | Readonly<{ form: 'values' }>
+  /** Beside what the operator keeps for itself, as `value`. */
+  | Readonly<{ form: 'parts' }>
+  | Readonly<{
+      form: 'windows';
+      sizeMs: number;
+      advanceMs: number;
+      /** Windows are kept as panes, each `advanceMs` long, which this puts together. */
+      merge?: (a: unknown, b: unknown) => unknown;
+    }>
+  | Readonly<{ form: 'sessions'; gapMs: number }>;
+
 /** What an operator is, before it runs anywhere: a topology is nothing but these. */
 export type GraphNode = Readonly<{
   /** Unique in its topology. State, internal topics and dead letters are known by it. */
@@ -32,6 +46,8 @@ export type GraphNode = Readonly<{
   delays: Readonly<Record<string, number>>;
   /** It asks for state by key: such nodes are probed. */
   isStateful: boolean;
+  /** What it keeps is a result, which may be asked for. */
+  keeps?: KeptResults;
   /** It may wait for time to pass. */
   isTimed: boolean;
   /** What makes it another topology when it changes, beside the shape; functions can't be told. */
