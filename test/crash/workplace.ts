@@ -61,12 +61,12 @@ export async function makeWorkplace(
 function pipelineText(partitions: number): string {
   const topic = JSON.stringify(topicOf('crash_rows'));
   return `import { definePipeline } from ${JSON.stringify(join(ROOT, 'src/index.ts'))};
-import { pipeline as shop } from ${JSON.stringify(join(SHOP, 'pipeline.ts'))};
+import { pipeline as shop, shopProcessors } from ${JSON.stringify(join(SHOP, 'pipeline.ts'))};
 import { crashAnalytics } from ${JSON.stringify(join(import.meta.dirname, 'analytics.ts'))};
-const { schema, processors, ...rest } = shop;
+const { schema, ...rest } = shop;
 export const pipeline = definePipeline({
   ...rest,
-  processors: [...processors, crashAnalytics('crashRows')],
+  processors: (variables) => [...shopProcessors(variables), crashAnalytics('crashRows')],
   partitions: { ${topic}: ${partitions} },
 });
 `;
