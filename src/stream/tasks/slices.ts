@@ -7,12 +7,12 @@ export function* slicesOf(
 ): Generator<readonly LogRecord[], void, undefined> {
   let start = 0;
   let bytes = 0;
-  for (const [index, { key, value }] of records.entries()) {
-    const size = sizeOf(key, value);
-    const isFull = index - start >= maxRecords || bytes + size > maxBytes;
-    if (isFull && index > start) {
-      yield records.slice(start, index);
-      start = index;
+  for (let at = 0; at < records.length; at += 1) {
+    const size = sizeOf(records[at]);
+    const isFull = at - start >= maxRecords || bytes + size > maxBytes;
+    if (isFull && at > start) {
+      yield records.slice(start, at);
+      start = at;
       bytes = 0;
     }
     bytes += size;
@@ -21,9 +21,9 @@ export function* slicesOf(
 }
 
 export function bytesOf(records: readonly LogRecord[]): number {
-  return records.reduce((sum, { key, value }) => sum + sizeOf(key, value), 0);
+  return records.reduce((sum, record) => sum + sizeOf(record), 0);
 }
 
-function sizeOf(key: Uint8Array | null, value: Uint8Array | null): number {
-  return (key?.length ?? 0) + (value?.length ?? 0);
+function sizeOf(record: LogRecord | undefined): number {
+  return (record?.key?.length ?? 0) + (record?.value?.length ?? 0);
 }
