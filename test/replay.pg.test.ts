@@ -37,6 +37,19 @@ describe('millrace replay', () => {
     assert.match(await tally.succeed(...replay), /^tally serves generation 3, after /m);
   });
 
+  test('what its operators keep may be asked for', async () => {
+    assert.match(await tally.succeed('query', 'tally'), /^largest +reduce +values$/m);
+    const answers = jsonLines(await tally.succeed('query', 'tally', 'largest', '--json'));
+    assert.deepEqual(answers, [
+      { kind: 'value', key: 'even', value: 502 },
+      { kind: 'value', key: 'odd', value: 499 },
+    ]);
+    assert.match(await tally.succeed('query', 'tally', 'largest', 'odd'), /^"odd" +499$/m);
+    const { exitCode, err } = await tally.run('query', 'tally', 'smallest');
+    assert.equal(exitCode, 2);
+    assert.match(err, /that keeps values: largest/);
+  });
+
   test('lets a changed topology take the place of the one whose state it finds', async () => {
     await tally.succeed('down');
     tally.pipelineDir = pipelineDir('retally');

@@ -87,7 +87,9 @@ export function compiledOf(pipeline: Pipeline): readonly (Processor | Compiled)[
  * Of each processor, what runs as which generation: topologies cut into stages for the partitions
  * that their topics have. Throws `topology_invalid`.
  */
-function codesOf(pipeline: Pipeline): readonly ((generation: number) => Processor | Compiled)[] {
+export function codesOf(
+  pipeline: Pipeline,
+): readonly ((generation: number) => Processor | Compiled)[] {
   const serving = pipeline.processors.flatMap((processor) =>
     'nodes' in processor ? servingIn(processor) : [],
   );

@@ -12,6 +12,7 @@ import { initCommand } from './commands/init.ts';
 import { logsCommand } from './commands/logs.ts';
 import { psqlCommand } from './commands/psql.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
+import { queryCommand } from './commands/query.ts';
 import { replayCommand } from './commands/replay.ts';
 import { resetCommand } from './commands/reset.ts';
 import { runCommand } from './commands/run.ts';
@@ -54,6 +55,7 @@ export function createProgram(context: Context): Command {
     reconcileCommand(context),
     dlqCommand(context),
     topologyCommand(context),
+    queryCommand(context),
     replayCommand(context),
     initCommand(context),
     typegenCommand(context),

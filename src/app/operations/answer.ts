@@ -19,6 +19,7 @@ import type {
   StoreEntry,
   ValueOf,
 } from './operations.ts';
+import { query } from './query.ts';
 import { replay } from './replay.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
 import { readStatus, readTopics } from '../status/status-report.ts';
@@ -44,6 +45,7 @@ const ANSWERS: { readonly [Name in keyof Operations]: Answer<Name> } = {
     once(() => settleDeadLetters('replay', target, context, signal)),
   'dlq.drop': (target, context, signal) =>
     once(() => settleDeadLetters('drop', target, context, signal)),
+  query: (args, context) => query(args, context),
   replay: (args, context, signal) => replay(args, context, signal),
   reconcile: (args, context, signal) => reconcile(args, context, signal),
   'connector.status': (_, context) => once(async () => connectorStatus(context)),

@@ -4,6 +4,7 @@ import type {
   ProcessorStatus,
   RebuildPhase,
 } from '../../domain/status.ts';
+import type { KeptOperator, KeptValue, KeptWindow } from '../../stream/queries/state-reader.ts';
 import type { Figure } from '../pipeline.ts';
 
 /**
@@ -30,6 +31,8 @@ export type Operations = Readonly<{
   'dlq.replay': Operation<ParkedTarget, ParkedOutcome>;
   /** *Running.* Gives up the first record of a key, and tries those behind it. */
   'dlq.drop': Operation<ParkedTarget, ParkedOutcome>;
+  /** *Running.* What an operator of a topology keeps; without an operator, those that keep something. */
+  query: Operation<QueryArguments, KeptAnswer>;
   /** *Running.* Has a processor's results built anew, beside those that are served. */
   replay: Operation<ReplayArguments, ReplayEvent>;
   /** *Running.* Proves that the store equals the source while data flows. */
@@ -181,6 +184,24 @@ export type ParkedOutcome = Readonly<{
   parkedBefore: number;
   parkedAfter: number;
 }>;
+
+export type QueryArguments = Readonly<{
+  processor: string;
+  operator?: string;
+  /** JSON or text; of a one-column key, its value will do. */
+  key?: string;
+  /** Windows that have something of the time between. */
+  fromMs?: number;
+  toMs?: number;
+  /** Of keys, where no key is named. */
+  prefix?: string;
+  limit?: number;
+}>;
+
+export type KeptAnswer =
+  | (Readonly<{ kind: 'operator' }> & KeptOperator)
+  | (Readonly<{ kind: 'value' }> & KeptValue)
+  | (Readonly<{ kind: 'window' }> & KeptWindow);
 
 export type ReplayArguments = Readonly<{
   processor: string;

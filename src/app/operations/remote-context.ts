@@ -41,6 +41,7 @@ const NEEDS_PARTS: Readonly<Record<OperationName, boolean>> = {
   'dlq.show': false,
   'dlq.replay': true,
   'dlq.drop': true,
+  query: true,
   replay: true,
   reconcile: true,
   'connector.status': false,

@@ -12,7 +12,8 @@ import type { Windowed } from '../topology/windows.ts';
 /** An operator whose state may be asked for. */
 export type KeptOperator = Readonly<{
   operator: string;
-  kind: string;
+  /** Its kind, such as count. */
+  does: string;
   /** `windows`: a value a key and window, sessions too; else one a key. */
   keeps: 'values' | 'windows';
 }>;
@@ -41,7 +42,7 @@ export class StateReader {
 
   get operators(): readonly KeptOperator[] {
     return this.#compiled.topology.nodes.flatMap(({ id, kind, keeps }) =>
-      keeps === undefined ? [] : [{ operator: id, kind, keeps: shapeOf(keeps) }],
+      keeps === undefined ? [] : [{ operator: id, does: kind, keeps: shapeOf(keeps) }],
     );
   }
 
