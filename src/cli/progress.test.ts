@@ -26,6 +26,7 @@ const TICK: UpEvent = {
       state: 'running',
       records: 1200,
       parked: 1,
+      late: 0,
       tasks: [],
     },
   ],

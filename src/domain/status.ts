@@ -80,6 +80,8 @@ export type ProcessorStatus = Common &
     records: number;
     /** Records parked behind a bad one, itself included. */
     parked: number;
+    /** Elements that came too late for their windows, since the start of the process. */
+    late: number;
     tasks: readonly Readonly<{
       task: string;
       /** Where several workers share the tasks: the one that runs it; absent while none does. */

@@ -11,6 +11,7 @@ const CDC: ProcessorStatus = {
   state: 'running',
   records: 0,
   parked: 0,
+  late: 0,
   tasks: [
     {
       task: 'cdc/orders-0',

@@ -18,6 +18,7 @@ class Scene {
       state: 'running',
       records: 0,
       parked: 0,
+      late: 0,
       tasks: claims.map((partition) => ({
         task: `cdc/${partition}`,
         partitions: [{ topic: 'orders', partition: Number(partition.at(-1)), offset: 1, end: 1 }],

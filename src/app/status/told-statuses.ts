@@ -156,6 +156,7 @@ function merged(
     state: stateOf(live, hold),
     records: all.reduce((sum, { status }) => sum + status.records, 0),
     parked: live.reduce((sum, { status }) => sum + status.parked, 0),
+    late: all.reduce((sum, { status }) => sum + status.late, 0),
     tasks: tasksOf(live),
     ...(problem !== undefined && { problem }),
     ...(hold !== undefined && { hold }),

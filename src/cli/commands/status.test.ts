@@ -32,6 +32,7 @@ const REPORT: StatusReport = {
       state: 'running',
       records: 1000,
       parked: 2,
+      late: 0,
       tasks: [
         {
           task: 'cdc/orders-0',
@@ -65,8 +66,8 @@ test('the status is one screen of aligned facts', () => {
     'shop-connector  copying  millrace_shop   2.0 KiB   3 ms      10     1,224  50/s  -',
     '  copying public.orders: 10 rows of about 100',
     '',
-    'PROCESSOR  STATE    LAG  RECORDS  RATE  PARKED',
-    'cdc        running  234    1,000  49/s       2',
+    'PROCESSOR  STATE    LAG  RECORDS  RATE  PARKED  LATE',
+    'cdc        running  234    1,000  49/s       2     0',
     '',
     'TOPIC   PARTITION  START    END  RECORDS  CLEANUP',
     'orders          0      0  1,234    1,234  delete',

@@ -154,6 +154,7 @@ function processorLines({ processors, rates }: StatusReport): string[] {
         { title: 'RECORDS', align: 'right' },
         { title: 'RATE', align: 'right' },
         { title: 'PARKED', align: 'right' },
+        { title: 'LATE', align: 'right' },
       ],
       processors.map((processor) => [
         processor.name,
@@ -162,6 +163,7 @@ function processorLines({ processors, rates }: StatusReport): string[] {
         formatCount(processor.records),
         rates === undefined ? '-' : formatRate(rates.processedPerSecond[processor.name] ?? 0),
         formatCount(processor.parked),
+        formatCount(processor.late),
       ]),
     ),
     ...processors.flatMap(({ name, problem }) =>

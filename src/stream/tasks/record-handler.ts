@@ -48,6 +48,9 @@ export interface RecordHandler {
   /** What was sealed is in the store. */
   committed(): void;
 
+  /** Elements that came too late for their windows, since it was opened. */
+  readonly late?: number;
+
   /** Where something may wait for event time to pass. */
   readonly timer?: HandlerTimer;
 }

@@ -77,6 +77,7 @@ export class TaskRunner {
   #state: ProcessorState = 'starting';
   #problem: string | undefined;
   #processedByEnded = 0;
+  #lateByEnded = 0;
   #told = '';
 
   constructor(options: TaskRunnerOptions) {
@@ -141,6 +142,7 @@ export class TaskRunner {
       state: this.#currentState(hold),
       records: tasks.reduce((sum, { processed }) => sum + processed, this.#processedByEnded),
       parked: tasks.reduce((sum, { parked }) => sum + parked, 0),
+      late: tasks.reduce((sum, { late }) => sum + late, this.#lateByEnded),
       tasks: tasks.map(({ name }, index) => ({
         task: name,
         partitions: partitions.slice(index, index + 1),
@@ -324,6 +326,7 @@ export class TaskRunner {
   #forget(ids: readonly string[]): void {
     for (const id of ids) {
       this.#processedByEnded += this.#tasks.get(id)?.task.processed ?? 0;
+      this.#lateByEnded += this.#tasks.get(id)?.task.late ?? 0;
       this.#tasks.delete(id);
     }
   }

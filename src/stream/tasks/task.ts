@@ -1,6 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
 import { MillraceError } from '../../domain/errors.ts';
-import type { LogRecord } from '../../domain/record-block.ts';
 import type { Clock } from '../../lib/clock.ts';
 import { must } from '../../lib/must.ts';
 import { runTogether } from '../../lib/run-together.ts';
@@ -11,28 +10,19 @@ import type { Store, TaskOffsets } from '../../ports/store.ts';
 import { FIRST, taskName } from '../rebuild/generation.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { Effects } from './effects.ts';
-import { ErrorPolicy, processorStopped } from './error-policy.ts';
-import type { Failure } from './failure.ts';
 import { Forwarder } from './forwarder.ts';
 import type { Holds } from './holds.ts';
-import { KEYLESS, type ParkedGroup } from './parked-keys.ts';
+import { ParkedReplay, type ReplayOrder } from './parked-replay.ts';
 import { ParkingLot } from './parking-lot.ts';
 import type { Partitioner } from './partitioner.ts';
-import type { Prepared, RecordHandler, TaskSubject } from './record-handler.ts';
+import type { RecordHandler, TaskSubject } from './record-handler.ts';
+import { RecordsInTurn } from './records-in-turn.ts';
 import { bytesOf, slicesOf } from './slices.ts';
 import { StateOverlay } from './state-overlay.ts';
-import { type Tick, Ticks } from './ticks.ts';
+import { Ticks } from './ticks.ts';
 
 /** Bounds of one commit, and of the state that a task keeps at hand. */
 export type TaskLimits = Readonly<{ maxRecords: number; maxBytes: number; cacheEntries: number }>;
-
-/** An operator's order about parked records: of a key, of those without one (null), or of all. */
-export type ReplayOrder = Readonly<{
-  /** The command's. */
-  id: string;
-  isDrop: boolean;
-  key: string | null | undefined;
-}>;
 
 export type TaskOptions = Readonly<{
   subject: TaskSubject;
@@ -89,17 +79,14 @@ export class Task {
   readonly #effects: Effects;
   readonly #handler: RecordHandler;
   readonly #parking: ParkingLot;
-  readonly #policy: ErrorPolicy;
-  /** Why the task may not go past the next record. */
-  #stopped: MillraceError | undefined;
+  readonly #records: RecordsInTurn;
+  readonly #replay: ParkedReplay;
   readonly #forwarder: Forwarder;
   readonly #wakeup = new Wakeup();
   readonly #orders: ReplayOrder[] = [];
   readonly #ticks: Ticks | undefined;
   /** Event time that has passed, by the runner's word, and is not yet obeyed. */
   #passedMs: number | undefined;
-  /** Ticks obeyed. */
-  #ticked = 0;
   /** As the last commit left them. */
   #stored: TaskOffsets = {};
   /** The next record to process; ahead of what is stored while a commit is under way. */
@@ -139,10 +126,30 @@ export class Task {
       cacheEntries: limits.cacheEntries,
     });
     this.#parking = new ParkingLot({ from, deadLetterTopic, store, overlay, effects });
-    this.#policy = new ErrorPolicy(subject.onError);
     this.#forwarder = new Forwarder({ log, store, task, deadLetterTopic });
     const topic = subject.tickTopic;
     this.#ticks = topic === undefined ? undefined : new Ticks({ log, topic, task });
+    const { clock, onProblem } = options;
+    const { partitionId } = this;
+    const work = { handler: this.#handler, parking: this.#parking };
+    const ticks = this.#ticks;
+    this.#records = new RecordsInTurn({
+      ...work,
+      subject,
+      task,
+      partitionId,
+      ticks,
+      clock,
+      onProblem,
+    });
+    this.#replay = new ParkedReplay({
+      ...work,
+      effects,
+      maxRecords: limits.maxRecords,
+      replays: () => this.#stored[REPLAYS] ?? 0,
+      room: (signal) => this.#forwarder.room(signal),
+      commit: (replays) => this.#commit(0, { [REPLAYS]: replays }),
+    });
   }
 
   /** The event time that something here waits for; undefined while that is unknown, or nothing does. */
@@ -176,6 +183,11 @@ export class Task {
   /** Records taken into account since the task was made. */
   get processed(): number {
     return this.#processed;
+  }
+
+  /** Elements that came too late for their windows, since the task was made. */
+  get late(): number {
+    return this.#handler.late ?? 0;
   }
 
   /** Obeyed when nothing is under way, and not while held. Lost when the task ends before. */
@@ -242,8 +254,7 @@ export class Task {
     const earlier = stored === undefined ? undefined : this.#handler.beginsAt?.();
     this.#next = earlier ?? stored ?? (await this.#beginning(signal));
     this.#passedMs = undefined;
-    this.#ticked = this.#stored[TICKS] ?? 0;
-    await this.#ticks?.load(this.#next, this.#ticked, signal);
+    await this.#records.rewind(this.#next, this.#stored[TICKS] ?? 0, signal);
     this.#offset = this.#next;
     this.#options.onProgress();
   }
@@ -264,11 +275,7 @@ export class Task {
 
   /** Ends when `signal` aborts, or when the task must begin again. */
   async #work(signal: AbortSignal): Promise<void> {
-    const tick = this.#ticks?.takeBefore(this.#next);
-    if (tick !== undefined) {
-      await this.#obeyTicks(tick, this.#next);
-      await this.#commit(0);
-    }
+    if (await this.#records.obeyTicks(this.#next)) await this.#commit(0);
     while (!signal.aborted && !this.#isStale) {
       const stopAt = this.#options.holds.stopAt(this.partitionId);
       const order = this.#orders[0];
@@ -276,9 +283,11 @@ export class Task {
         await this.#rest(signal);
       } else if (order !== undefined) {
         this.#orders.shift();
-        await this.#obey(order, signal);
+        await this.#replay.obey(order, signal);
       } else if (this.#passedMs !== undefined) {
-        await this.#tick(this.#passedMs);
+        const timeMs = this.#passedMs;
+        this.#passedMs = undefined;
+        if (await this.#records.pass(timeMs, this.#next)) await this.#commit(0);
       } else {
         await this.#follow(stopAt, signal);
       }
@@ -323,15 +332,18 @@ export class Task {
           await commits.room(share, limit);
           if (until.aborted) break; // a hold was placed meanwhile
           commits.begin();
-          const done = await this.#process(slice, until, signal);
+          await this.#forwarder.room(signal);
+          const done = await this.#records.process(slice, until);
+          this.#next = slice[done]?.offset ?? must(slice.at(-1), 'slices are not empty').offset + 1;
           if (done < slice.length) {
             commits.done({ records: done, bytes: 0 });
             break;
           }
+          await this.#records.obeyTicks(this.#next);
           if (slice.at(-1) === allowed.at(-1)) this.#next = passed;
           commits.done(share);
         }
-        if (until.aborted || this.#stopped !== undefined) break;
+        if (until.aborted || this.#records.stopped !== undefined) break;
         if (allowed.length === 0) this.#passOver(passed);
         if (stopAt !== undefined && this.#next >= stopAt) break;
       }
@@ -341,7 +353,8 @@ export class Task {
     }
     commits.check();
     this.#offset = this.#next;
-    if (this.#stopped !== undefined) throw this.#stopped;
+    const { stopped } = this.#records;
+    if (stopped !== undefined) throw stopped;
   }
 
   /**
@@ -357,131 +370,9 @@ export class Task {
     this.#options.onProgress();
   }
 
-  /**
-   * Returns how many are done: all, unless `until` aborts while one waits to be tried again, or the
-   * processor is to stop before one.
-   */
-  async #process(
-    records: readonly LogRecord[],
-    until: AbortSignal,
-    signal: AbortSignal,
-  ): Promise<number> {
-    await this.#forwarder.room(signal);
-    const waits = (record: LogRecord): boolean => this.#parking.waits(record);
-    for (const [at, prepared] of (await this.#handler.prepare(records, waits)).entries()) {
-      const { record, does } = prepared;
-      const tick = this.#ticks?.takeBefore(record.offset);
-      if (tick !== undefined) await this.#obeyTicks(tick, record.offset);
-      if (does === 'nothing' || this.#parking.has(record)) continue;
-      if (this.#parking.parkBehind(record)) continue;
-      const outcome = this.#handler.attempt(prepared);
-      const failed = outcome instanceof Promise ? await outcome : outcome;
-      if (failed === undefined) {
-        if (does === 'truncate') this.#parking.truncated(record);
-      } else if (!(await this.#settle(prepared, failed, until))) {
-        this.#next = record.offset;
-        return at;
-      }
-    }
-    this.#next = must(records.at(-1), 'slices are not empty').offset + 1;
-    const tick = this.#ticks?.takeBefore(this.#next);
-    if (tick !== undefined) await this.#obeyTicks(tick, this.#next);
-    return records.length;
-  }
-
-  /** Tries a failed record again as often as the policy has it; false where it stays undone. */
-  async #settle(prepared: Prepared, first: Failure, until: AbortSignal): Promise<boolean> {
-    const { record, does } = prepared;
-    const { offset } = record;
-    const isTruncate = does === 'truncate';
-    for (let failed: Failure | undefined = first; failed !== undefined;) {
-      const verdict = this.#policy.judge(offset, failed);
-      if (verdict.does === 'stop') {
-        const { name: processor } = this.#options.subject;
-        this.#stopped = processorStopped({ processor, task: this.name, offset }, failed);
-        return false;
-      }
-      if (verdict.does === 'dead-letter') {
-        this.#parking.park(record, failed, isTruncate);
-        return true;
-      }
-      const { name, message } = failed;
-      const at = `offset ${offset} of ${this.partitionId}`;
-      this.#options.onProblem(`${at} is tried again in ${verdict.afterMs} ms: ${name}: ${message}`);
-      await this.#options.clock.sleep(verdict.afterMs, until);
-      if (until.aborted) return false;
-      failed = await this.#handler.attempt(prepared);
-    }
-    if (isTruncate) this.#parking.truncated(record);
-    return true;
-  }
-
-  async #obeyTicks(first: Tick, offset: number): Promise<void> {
-    for (let tick: Tick | undefined = first; tick !== undefined;) {
-      await this.#handler.timer?.advance(tick.timeMs, tick);
-      this.#ticked = tick.number;
-      tick = this.#ticks?.takeBefore(offset);
-    }
-  }
-
-  async #tick(timeMs: number): Promise<void> {
-    this.#passedMs = undefined;
-    const waitsFor = this.#handler.timer?.nextMs();
-    if (this.#ticks === undefined || waitsFor === undefined || waitsFor > timeMs) return;
-    await this.#obeyTicks(await this.#ticks.append(this.#next, timeMs), this.#next);
-    await this.#commit(0);
-  }
-
-  async #obey({ id, isDrop, key }: ReplayOrder, signal: AbortSignal): Promise<void> {
-    for (const { group, drop } of this.#parking.plan(key, isDrop)) {
-      await this.#replay(id, group, drop, signal);
-    }
-  }
-
-  /**
-   * Processes a group's records in order, those that succeed leaving it in the same commit. The
-   * first that fails again keeps the rest waiting, but for records without a key.
-   */
-  async #replay(
-    order: string,
-    group: ParkedGroup,
-    drop: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const offsets = this.#parking.offsets(group);
-    const { maxRecords } = this.#options.limits;
-    let isBlocked = false;
-    for (let at = 0; at < offsets.length && !isBlocked && !signal.aborted; at += maxRecords) {
-      const slice = offsets.slice(at, at + maxRecords);
-      const replays = (this.#stored[REPLAYS] ?? 0) + 1;
-      this.#effects.beginReplay(`${order}/${replays}`);
-      const dropped = slice.slice(0, Math.max(0, drop - at));
-      for (const offset of dropped) this.#parking.remove(group, offset);
-      await this.#forwarder.room(signal);
-      const records = await this.#parking.records(group, slice.slice(dropped.length));
-      for (const prepared of await this.#handler.prepare(records, () => false)) {
-        isBlocked = !(await this.#retry(group, prepared)) && group !== KEYLESS;
-        if (isBlocked) break;
-      }
-      await this.#commit(0, { [REPLAYS]: replays });
-    }
-  }
-
-  /** Whether it succeeded this time. */
-  async #retry(group: ParkedGroup, prepared: Prepared): Promise<boolean> {
-    const { record, does } = prepared;
-    const failed = await this.#handler.attempt(prepared);
-    if (failed !== undefined) {
-      this.#parking.failedAgain(group, record, failed);
-      return false;
-    }
-    this.#parking.remove(group, record.offset);
-    if (does === 'truncate') this.#parking.truncated(record);
-    return true;
-  }
-
   async #commit(records: number, also: TaskOffsets = {}): Promise<void> {
-    const ticked = this.#ticked === 0 ? {} : { [TICKS]: this.#ticked };
+    const { ticked: ticks } = this.#records;
+    const ticked = ticks === 0 ? {} : { [TICKS]: ticks };
     const to = { ...this.#stored, [this.partitionId]: this.#next, ...ticked, ...also };
     const sealed = this.#effects.seal();
     const effects = { ...sealed, state: [...sealed.state, ...this.#handler.seal()] };

@@ -46,13 +46,19 @@ export class Ticks {
       .toSorted((a, b) => a.number - b.number);
   }
 
-  /** The next one to be obeyed before the record at `offset`. */
-  takeBefore(offset: number): Tick | undefined {
+  /** Whether one is to be obeyed before the record at `offset`. */
+  isDue(offset: number): boolean {
     const first = this.#ahead[0];
-    return first !== undefined && first.after <= offset ? this.#ahead.shift() : undefined;
+    return first !== undefined && first.after <= offset;
   }
 
-  async append(after: number, timeMs: number): Promise<Tick> {
+  /** The next one to be obeyed before the record at `offset`. */
+  takeBefore(offset: number): Tick | undefined {
+    return this.isDue(offset) ? this.#ahead.shift() : undefined;
+  }
+
+  /** It is to be obeyed from then on. */
+  async append(after: number, timeMs: number): Promise<void> {
     this.#producer ??= await this.#log.openProducer(`${this.#task}/ticks`);
     const tick = { number: this.#last + 1, after, timeMs };
     const record = {
@@ -63,7 +69,7 @@ export class Ticks {
     };
     await this.#producer.append(blocksOf([{ topic: this.#topic, partition: 0, record }]));
     this.#last = tick.number;
-    return tick;
+    this.#ahead.push(tick);
   }
 
   /** May be used again afterwards. */
