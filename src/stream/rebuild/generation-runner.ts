@@ -184,7 +184,7 @@ export class GenerationRunner {
     if (this.#working.has(generation) || this.#standing.has(generation) || signal.aborted) return;
     const { name: processor, log, store: plain, processorOf } = this.#options;
     const code = processorOf(generation);
-    const from = this.#asked?.generation === generation ? this.#asked.from : {};
+    const from = await this.#startOf(generation);
     const store = new GenerationStore(plain, { processor, generation, isRebuild, from });
     const runner = this.#runnerOf(generation, store);
     const stop = new AbortController();
@@ -208,6 +208,18 @@ export class GenerationRunner {
       }),
     };
     this.#working.set(generation, working);
+  }
+
+  /** What the log no longer has is missing history, as it is to a task without a start of its own. */
+  async #startOf(generation: number): Promise<Readonly<Record<string, number>>> {
+    if (this.#asked?.generation !== generation) return {};
+    const starts = Object.entries(this.#asked.from).map(async ([id, offset]) => {
+      const dash = id.lastIndexOf('-');
+      const partition = { topic: id.slice(0, dash), partition: Number(id.slice(dash + 1)) };
+      const { start } = await this.#options.log.offsets(partition);
+      return offset >= start ? [[id, offset] as const] : [];
+    });
+    return Object.fromEntries((await Promise.all(starts)).flat());
   }
 
   async #end(generations: readonly number[]): Promise<void> {
