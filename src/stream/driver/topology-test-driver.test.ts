@@ -124,3 +124,35 @@ test('a source has its own time, whatever another of the same topic goes by', ()
   );
   assert.deepEqual(found, [[['1000', 1]], [['4000', 2]]]);
 });
+
+test('an aggregate that is changed in place fails, as it could not be undone', () => {
+  const driver = driverOf(({ created }) => {
+    created(orders)
+      .groupBy((row) => row.customer)
+      .aggregate<number[]>(
+        () => [],
+        (ids, { id }) => {
+          ids.push(id);
+          return ids;
+        },
+        { name: 'ids' },
+      );
+  });
+  driver.insert(orders, order(1, 7));
+  assert.throws(() => driver.insert(orders, order(2, 7)), TypeError);
+  assert.deepEqual([...driver.state('ids')], [['7', [1]]]);
+});
+
+test('state is what JSON keeps of it, as it would be after a restart', () => {
+  const driver = driverOf(({ created }) => {
+    created(orders)
+      .groupBy((row) => row.customer)
+      .aggregate(
+        () => ({ at: new Date(0) }),
+        (kept) => kept,
+        { name: 'dates' },
+      );
+  });
+  driver.insert(orders, order(1, 7));
+  assert.deepEqual([...driver.state('dates')], [['7', { at: '1970-01-01T00:00:00.000Z' }]]);
+});

@@ -5,6 +5,7 @@ import { Miss, ObjectState } from '../stage/object-state.ts';
 import { prefixOf, StageRun } from '../stage/stage-run.ts';
 import { compile, type Compiled, type Stage } from '../topology/compile.ts';
 import type { Topology } from '../topology/topology.ts';
+import { keptValue } from './kept-value.ts';
 import { ServedKeys } from './served-keys.ts';
 
 /** A record that a topology has put out. */
@@ -22,7 +23,8 @@ type Task = Readonly<{ stage: Stage; partition: number; state: ObjectState; run:
 
 /**
  * Runs a topology without servers, clocks or threads: changes go in, and what comes of them is
- * there when the call returns. A function of the topology that throws makes the call throw.
+ * there when the call returns. A function of the topology that throws makes the call throw; so does
+ * one that changes its state in place, where it should return a new value.
  *
  * ```ts
  * const driver = new TopologyTestDriver(realtime);
@@ -253,7 +255,7 @@ export class TopologyTestDriver {
   }
 
   #open(stage: Stage, partition: number): Task {
-    const state = new ObjectState(Infinity);
+    const state = new ObjectState(Infinity, keptValue);
     const run = new StageRun({
       compiled: this.#compiled,
       stage,
@@ -264,9 +266,7 @@ export class TopologyTestDriver {
         serve: (write) => void this.#effects.push(() => this.#served.write(write)),
         put: (topic, to, key, value, timeMs, headers = []) =>
           void this.#effects.push(() => this.#put(topic, to, key, value, timeMs, headers)),
-        countLate: () => {
-          this.#late += 1;
-        },
+        countLate: () => void this.#effects.push(() => (this.#late += 1)),
       },
     });
     return { stage, partition, state, run };

@@ -65,8 +65,8 @@ export interface OperatorTimer {
   want?(key: string): void;
   /** Does the first that is due; nothing, if it turns out to be due later. */
   fire(key: string): void;
-  /** Gives it up, as it can't be done. */
-  drop(key: string): void;
+  /** Gives it up, as it can't be done. Returns what is lost by that, if not the state under its key. */
+  drop(key: string): unknown;
   /** An entry of the state, after a start: so the operator knows what waits. */
   restore(key: string, value: unknown): void;
   /** Forgets what waits; `restore` follows. */

@@ -46,20 +46,13 @@ export function openPanes(
     waiting.atMost(Math.max(firstStart(pane), firstOpen) + lifeMs, text);
   };
 
-  /** The values of the panes of a window, together. */
-  const together = (text: string, startMs: number): unknown => {
-    let value: unknown;
-    for (const pane of panes
-      .get(text)
-      ?.values()
-      .toArray()
-      .toSorted((a, b) => a - b) ?? []) {
-      if (pane < startMs || pane >= startMs + sizeMs) continue;
-      const part = state.get(text + START + pane);
-      if (part === undefined) continue;
-      value = value === undefined ? part : aggregation.merge(value, part);
-    }
-    return value;
+  /** The values of the panes of a window, in their order. */
+  const partsOf = (text: string, startMs: number): unknown[] => {
+    const starts = [...(panes.get(text) ?? [])].toSorted((a, b) => a - b);
+    return starts
+      .filter((pane) => pane >= startMs && pane < startMs + sizeMs)
+      .map((pane) => state.get(text + START + pane))
+      .filter((part) => part !== undefined);
   };
 
   const startDue = (text: string): number => (waiting.listedAt(text) ?? 0) - lifeMs;
@@ -108,18 +101,21 @@ export function openPanes(
       },
       fire(text) {
         const startMs = startDue(text);
-        const value = together(text, startMs);
+        const parts = partsOf(text, startMs);
         if (panes.get(text)?.has(startMs) === true) state.set(text + START + startMs, undefined);
-        if (value !== undefined) {
+        if (parts.length > 0) {
           const endMs = startMs + sizeMs;
+          const value = parts.reduce((whole, part) => aggregation.merge(whole, part));
           final?.({ key: JSON.parse(text), startMs, endMs }, value, endMs - 1);
         }
         close(text, startMs);
       },
       drop(text) {
         const startMs = startDue(text);
+        const parts = partsOf(text, startMs);
         if (panes.get(text)?.has(startMs) === true) state.set(text + START + startMs, undefined);
         close(text, startMs);
+        return { startMs, endMs: startMs + sizeMs, parts };
       },
       restore(at) {
         const end = at.lastIndexOf(START);

@@ -41,8 +41,12 @@ export class ObjectState {
   readonly #ranges = new Set<string>();
   #isFillingRange = false;
 
-  constructor(limit: number) {
+  readonly #asKept: (value: unknown) => unknown;
+
+  /** `asKept`: what stands for a value from then on. */
+  constructor(limit: number, asKept: (value: unknown) => unknown = itself) {
     this.#limit = limit;
+    this.#asKept = asKept;
   }
 
   /** Throws a Miss where the key's value is not at hand. */
@@ -58,7 +62,7 @@ export class ObjectState {
     const entry = this.#entries.get(key);
     if (entry === undefined) throw new Miss(key);
     this.#undo.push([entry, entry.value]);
-    entry.value = value;
+    entry.value = this.#asKept(value);
     if (entry.isDirty) return;
     entry.isDirty = true;
     this.#dirty.push([key, entry]);
@@ -150,4 +154,8 @@ export class ObjectState {
     this.#dirty = [];
     this.#undo.length = 0;
   }
+}
+
+function itself(value: unknown): unknown {
+  return value;
 }

@@ -41,6 +41,8 @@ export class StageHandler implements RecordHandler {
   readonly #state: ObjectState;
   readonly #run: StageRun;
   #late = 0;
+  /** Of what is at hand. */
+  #lateNow = 0;
   #isNew = false;
 
   constructor(compiled: Compiled, stage: Stage, parts: HandlerParts) {
@@ -59,7 +61,7 @@ export class StageHandler implements RecordHandler {
         serve: (write) => effects.serve(write),
         put: (...record) => effects.put(...record),
         countLate: () => {
-          this.#late += 1;
+          this.#lateNow += 1;
         },
       },
     });
@@ -189,8 +191,7 @@ export class StageHandler implements RecordHandler {
     const { name: processor, onError } = this.#compiled.topology;
     if (onError?.giveUp === 'stop')
       throw processorStopped({ processor, task, offset: since.offset }, failure);
-    const value = this.#state.get(due);
-    this.#run.drop(due);
+    const value = this.#run.drop(due);
     const record: LogRecord = {
       offset: since.offset,
       timestampMs: this.#run.time.watermarkMs,
@@ -214,6 +215,8 @@ export class StageHandler implements RecordHandler {
     if (fault !== undefined) throw fault.error;
     this.#parts.effects.keep();
     this.#state.keep();
+    this.#late += this.#lateNow;
+    this.#lateNow = 0;
   }
 
   #undone(error: unknown, stage: FailureStage = 'process'): Failure {
@@ -221,6 +224,7 @@ export class StageHandler implements RecordHandler {
     if (fault !== undefined) throw fault.error;
     this.#parts.effects.undo();
     this.#state.undo();
+    this.#lateNow = 0;
     if (error instanceof Miss) throw error;
     const step = stepOf(error);
     return { ...failureOf(stage, error), ...(step !== undefined && { step }) };

@@ -18,7 +18,7 @@ import {
 } from '../../../test/stream.ts';
 import { compile } from '../topology/compile.ts';
 import { type Sources, topology } from '../topology/topology.ts';
-import { tumbling } from '../topology/windows.ts';
+import { hopping, tumbling } from '../topology/windows.ts';
 import { tickTopic } from './topology-subject.ts';
 
 type Order = Readonly<{ id: number; amount: string }>;
@@ -135,4 +135,46 @@ test('a fresh copy is asked for where rows are kept, and not where facts are rea
   assert.deepEqual(await wants(perSecond), []);
   const rows = ({ table }: Sources) => table(orders).serve({ prefix: 'orders:' });
   assert.deepEqual(await wants(rows), [INPUT]);
+});
+
+test('a late element is counted once, also where its way needs state to be fetched', async () => {
+  const { log, processor } = await prepared(({ created }) => {
+    const counts = created(orders)
+      .groupBy(({ amount }) => amount)
+      .windowedBy(tumbling({ sizeMs: 1000 }))
+      .count();
+    counts.late().groupByKey().count({ name: 'lateOnes' }).serve({ prefix: 'late-' });
+  });
+  const store = new MemoryStore();
+  for (const late of [1, 2]) {
+    await using running = start({ log, store, processor });
+    await append(log, [order(5000, 'a'), order(1, 'a')]);
+    await running.idle();
+    assert.equal((await running.status(() => true)).late, 1);
+    assert.equal(await servedNumber(store, 'late-a'), late);
+  }
+});
+
+test('a window that can not be put out is told in the dead letters, and holds nothing up', async () => {
+  const { log, processor } = await prepared(({ created }) => {
+    created(orders)
+      .groupBy(({ amount }) => amount)
+      .windowedBy(hopping({ sizeMs: 2000, advanceMs: 1000 }))
+      .count()
+      .final()
+      .map((count, { key, startMs }) => {
+        if (key === 'bad' && startMs === 1000) throw new RangeError('a bad window');
+        return `${key} ${startMs} ${count}`;
+      })
+      .to(OUTPUT, { key: () => null });
+  });
+  await using running = start({ log, processor });
+  await append(log, [order(1, 'bad'), order(2, 'a'), order(1500, 'bad'), order(9000, 'a')]);
+  await running.idle();
+  const all = await Promise.all([0, 1, 2].map((each) => values(log, OUTPUT, each)));
+  assert.deepEqual(all.flat().toSorted(), ['"a 0 1"', '"a 1000 1"', '"bad 0 1"', '"bad 2000 1"']);
+  const [letter, ...others] = await contents(log, DEAD);
+  assert.deepEqual(others, []);
+  assert.equal(headersOf(letter)['millrace.step'], 'map-2');
+  assert.match(String(letter?.value), /"startMs":1000,"endMs":3000,"parts":\[1,1\]/);
 });

@@ -174,9 +174,11 @@ export class StageRun {
     inStep(node, () => timer.fire(key));
   }
 
-  drop(stateKey: string): void {
+  /** Returns what was given up. */
+  drop(stateKey: string): unknown {
     const { timer, key } = this.#timerOf(stateKey);
-    timer.drop(key);
+    const value = timer.want === undefined ? this.#state.get(stateKey) : undefined;
+    return timer.drop(key) ?? value;
   }
 
   /** Nothing before `timeMs` comes to the sources any more, and all that did has come to this stage. */
