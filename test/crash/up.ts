@@ -88,6 +88,7 @@ export class Up implements Subject {
       env: {
         MOCK_DATA_INTERVAL_SECONDS: '0.1',
         MOCK_DATA_RECORDS_PER_BATCH: '20',
+        MILLRACE_STREAM_THREADS: '2',
         ...this.#env,
       },
       logFile: printed,
