@@ -66,6 +66,10 @@ test('the roles of compose.yaml bring rows from PostgreSQL through Debezium to R
     const { exitCode } = await line.run('store', 'get', 'metrics:orders:created');
     return exitCode === 0;
   });
+  await eventually('measured', async () => {
+    const { exitCode } = await line.run('store', 'get', 'realtime:metrics:latest');
+    return exitCode === 0;
+  });
   await line.succeed('reconcile');
   assert.deepEqual(await (await fetch(`${connect.url}/connectors`)).json(), ['shop-connector']);
 
