@@ -10,7 +10,9 @@ import { must } from '../lib/must.ts';
 import type { NativeConnector } from './native-connector.ts';
 
 const WRITERS = 6;
-const WRITE_FOR_MS = 4000;
+/** So often time must have passed while all of them write, and at least so long. */
+const TIMES = 3;
+const WRITE_FOR_MS = 3000;
 
 describe('the time that a source has passed', { timeout: 60_000 }, () => {
   let server: TemporaryPostgres;
@@ -35,7 +37,7 @@ describe('the time that a source has passed', { timeout: 60_000 }, () => {
     const startMs = performance.now();
     const nowMs = await clockOfServer();
     await until(async () => (connector.status().passedMs ?? 0) >= nowMs);
-    assert.ok(performance.now() - startMs < 2500);
+    assert.ok(performance.now() - startMs < 5000);
     await using other = await PostgresClient.connect(server);
     await other.query('begin');
     await other.query('select pg_current_xact_id()');
@@ -52,7 +54,9 @@ describe('the time that a source has passed', { timeout: 60_000 }, () => {
     const log = new MemoryEventLog();
     const { connector, stop } = await capturing(server, log, { 'slot.name': 'busy' });
     const told = watch(connector, log);
-    await Promise.all(Array.from({ length: WRITERS }, (_, index) => writeFor(server, index)));
+    await Promise.all(
+      Array.from({ length: WRITERS }, (_, index) => write(server, index, told.isEnough)),
+    );
     const endMs = await clockOfServer();
     await until(async () => (connector.status().passedMs ?? 0) >= endMs);
     const looks = await told.end();
@@ -61,7 +65,6 @@ describe('the time that a source has passed', { timeout: 60_000 }, () => {
       Number((value as { source: { ts_ms: number } }).source.ts_ms),
     );
     assert.ok(commitMs.length > 100, `${commitMs.length} changes`);
-    assert.ok(new Set(looks.map(({ passedMs }) => passedMs)).size > 2, 'time passed meanwhile');
     for (const { passedMs, count } of looks) {
       const late = commitMs.slice(count).filter((each) => each < passedMs);
       assert.deepEqual(late, [], `after ${passedMs} was told with ${count} in the log`);
@@ -85,7 +88,9 @@ function watch(connector: NativeConnector, log: MemoryEventLog) {
       await sleep(2);
     }
   })();
+  const untilMs = performance.now() + WRITE_FOR_MS;
   return {
+    isEnough: () => looks.length >= TIMES && performance.now() >= untilMs,
     end: async () => {
       stop.abort();
       await ended;
@@ -94,12 +99,15 @@ function watch(connector: NativeConnector, log: MemoryEventLog) {
   };
 }
 
-async function writeFor(server: TemporaryPostgres, writer: number): Promise<void> {
+async function write(
+  server: TemporaryPostgres,
+  writer: number,
+  isEnough: () => boolean,
+): Promise<void> {
   const random = seededRandom(writer);
   await using client = await PostgresClient.connect(server);
   if (writer % 2 === 0) await client.query('set synchronous_commit = off');
-  const untilMs = performance.now() + WRITE_FOR_MS;
-  while (performance.now() < untilMs) {
+  while (!isEnough()) {
     await client.query('begin');
     await client.query('insert into paid (writer) values ($1)', [String(writer)]);
     // Some hold their transaction for longer than it takes to look.
