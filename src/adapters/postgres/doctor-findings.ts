@@ -2,7 +2,7 @@ import { must } from '../../lib/must.ts';
 import type { Slot, Table } from '../../ports/change-source.ts';
 import { readTables } from './catalogue.ts';
 import type { TextQuery } from './client.ts';
-import type { SourceNeeds } from './doctor.ts';
+import type { SourceNeeds } from './doctor-check.ts';
 import { qualifiedName } from './publication.ts';
 import { readSlot } from './slot.ts';
 

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Check, SourceNeeds } from './doctor.ts';
+import type { Check, SourceNeeds } from './doctor-check.ts';
 import type { Findings, PublicationFindings, TableFindings } from './doctor-findings.ts';
 import { listOf, sqlListOf } from './doctor-tables.ts';
 import { qualifiedName } from './publication.ts';

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Check } from './doctor.ts';
+import type { Check } from './doctor-check.ts';
 import type { Findings } from './doctor-findings.ts';
 
 const { escapeIdentifier, escapeLiteral } = pg;

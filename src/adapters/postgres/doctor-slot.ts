@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Check, SourceNeeds } from './doctor.ts';
+import type { Check, SourceNeeds } from './doctor-check.ts';
 import type { Findings } from './doctor-findings.ts';
 
 /** More than this waiting for a slot that nobody reads, and somebody should know. */

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Check } from './doctor.ts';
+import type { Check } from './doctor-check.ts';
 import type { Findings, TableFindings } from './doctor-findings.ts';
 import { qualifiedName } from './publication.ts';
 

@@ -7,7 +7,7 @@ import { must } from '../../lib/must.ts';
 import { query } from './client.ts';
 import type { ConnectionFacts } from './connection.ts';
 import { checkSource } from './doctor.ts';
-import type { Check, SourceNeeds } from './doctor.ts';
+import type { Check, SourceNeeds } from './doctor-check.ts';
 
 const needs: SourceNeeds = {
   slot: 'shop',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { must } from '../../lib/must.ts';
 import { judgeSource } from './doctor.ts';
-import type { Check, SourceNeeds } from './doctor.ts';
+import type { Check, SourceNeeds } from './doctor-check.ts';
 import type { Findings, TableFindings } from './doctor-findings.ts';
 
 const needs: SourceNeeds = {

@@ -2,31 +2,13 @@ import { MillraceError } from '../../domain/errors.ts';
 import { openConnection } from './connection.ts';
 import type { ConnectionFacts } from './connection.ts';
 import { PostgresClient } from './client.ts';
+import type { Check, SourceNeeds } from './doctor-check.ts';
 import { readFindings } from './doctor-findings.ts';
 import type { Findings } from './doctor-findings.ts';
 import { judgePublication } from './doctor-publication.ts';
 import { judgeServer } from './doctor-server.ts';
 import { judgeSlot } from './doctor-slot.ts';
 import { judgeTables } from './doctor-tables.ts';
-
-/** One thing that capture needs of a server. */
-export type Check = Readonly<{
-  name: string;
-  /** `warning`: works, but an operator should know. */
-  ok: boolean | 'warning';
-  expected: string;
-  found: string;
-  /** What mends it: SQL for somebody with the rights, or an instruction in words after `--`. */
-  fix?: string;
-}>;
-
-/** What a connector's configuration asks of its source. */
-export type SourceNeeds = Readonly<{
-  slot: string;
-  publication: string;
-  publicationMode: 'all_tables' | 'filtered' | 'disabled';
-  tables: Readonly<{ matches(schema: string, table: string): boolean }>;
-}>;
 
 /**
  * Looks at all that capture will need, changes nothing, and says of each thing what it found. Throws

@@ -1,5 +1,6 @@
 import type { ConnectionFacts } from '../../adapters/postgres/connection.ts';
-import { checkSource as checkServer, type Check } from '../../adapters/postgres/doctor.ts';
+import { checkSource as checkServer } from '../../adapters/postgres/doctor.ts';
+import type { Check } from '../../adapters/postgres/doctor-check.ts';
 import type { ConnectorConfig } from '../../capture/connector-config.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { connectionOf } from '../compose.ts';
