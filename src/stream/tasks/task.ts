@@ -59,7 +59,7 @@ const NO_CONFLICTS = { count: 0, offset: undefined };
  */
 export const REPLAYS = 'replays';
 /** So do the ticks that the task has obeyed. */
-export const TICKS = 'ticks';
+const TICKS = 'ticks';
 
 /**
  * Takes one topic partition into account for one processor: reads, processes, commits, each record
@@ -155,6 +155,11 @@ export class Task {
   /** The event time that something here waits for; undefined while that is unknown, or nothing does. */
   get waitsForMs(): number | undefined {
     return this.#offset === undefined ? undefined : this.#handler.timer?.nextMs();
+  }
+
+  /** The event time that has come here, and of which the tasks after this one were told. */
+  get reachedMs(): number {
+    return this.#offset === undefined ? Infinity : (this.#handler.timer?.reachedMs() ?? Infinity);
   }
 
   /**
