@@ -164,6 +164,70 @@ describe('a join of a stream with a table', () => {
     );
   });
 
+  const named = ({ created, table }: Sources): void =>
+    created(lefts)
+      .selectKey(({ key }) => ({ key }))
+      .joinTable(table(rows), ({ id }, { name }) => `${id} ${name}`, { name: 'named' })
+      .to('out');
+
+  test('a row that went is forgotten once no element can ask for it', () => {
+    const driver = driverOf(named, 1);
+    const row = { key: 1, name: 'a' };
+    driver.insert(rows, row, { atMs: 1_000 });
+    driver.insert(lefts, { id: 1, key: 1 }, { atMs: 1_500 });
+    driver.delete(rows, row, { atMs: 2_000 });
+    driver.insert(lefts, { id: 2, key: 1 }, { atMs: 2_000 });
+    driver.advanceTime(2_001);
+    assert.deepEqual(valuesIn(driver, 'out'), ['1 a']);
+    assert.deepEqual([...driver.state('named').keys()], []);
+  });
+
+  test('one that comes back meanwhile is not', () => {
+    const driver = driverOf(named, 1);
+    driver.insert(rows, { key: 1, name: 'a' }, { atMs: 1_000 });
+    driver.delete(rows, { key: 1, name: 'a' }, { atMs: 2_000 });
+    driver.insert(rows, { key: 1, name: 'b' }, { atMs: 2_000 });
+    driver.advanceTime(2_500);
+    driver.insert(lefts, { id: 1, key: 1 }, { atMs: 2_600 });
+    driver.advanceTime(3_000);
+    assert.deepEqual(valuesIn(driver, 'out'), ['1 b']);
+  });
+
+  test('the last change of a row holds, whatever its time', () => {
+    type Timed = Readonly<{ atMs: number }>;
+    const driver = driverOf(({ topic }) => {
+      const timeMs = ({ atMs }: Timed): number => atMs;
+      const counts = topic<Timed>('facts', { timeMs }).groupByKey().count();
+      topic<Timed>('asks', { timeMs })
+        .joinTable(counts, (_, count) => count)
+        .to('out');
+    }, 1);
+    driver.pipe('facts', { key: 'k', value: { atMs: 100 } });
+    driver.pipe('facts', { key: 'k', value: { atMs: 90 } });
+    driver.pipe('asks', { key: 'k', value: { atMs: 200 } });
+    driver.advanceTime(300);
+    assert.deepEqual(
+      driver.read('out').map(({ value }) => value),
+      [2],
+    );
+  });
+
+  test(
+    'thousands that wait for one moment cost no more each than a few do',
+    { timeout: 20_000 },
+    () => {
+      for (const keys of [1, 5_000]) {
+        const driver = driverOf(named, 1);
+        for (let key = 0; key < keys; key += 1)
+          driver.insert(rows, { key, name: `${key}` }, { atMs: 0 });
+        for (let id = 0; id < 5_000; id += 1)
+          driver.insert(lefts, { id, key: id % keys }, { atMs: 1_000 + id });
+        driver.advanceTime(1_000_000);
+        assert.equal(driver.read('out').length, 5_000);
+      }
+    },
+  );
+
   test('by arrival it meets the row that is known, at once', () => {
     const driver = driverOf(({ created, table }) => {
       created(lefts)

@@ -1,8 +1,8 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
 import type { Windowed } from '../topology/windows.ts';
+import { KeyIndex } from './key-index.ts';
 import { keyText } from './operator.ts';
-import { TimeIndex } from './time-index.ts';
 
 /**
  * Lets pass what is of the newest window of its key, and not what still comes to an older one. What
@@ -18,7 +18,7 @@ export function newestWindowOperator(input: Edge, graceMs: number): NodeSpec {
     isTimed: true,
     open: ({ emit: output, state, watermarkMs }) => {
       const emit = output();
-      const waiting = new TimeIndex();
+      const waiting = new KeyIndex();
       return {
         probe: (_, key) => state.want(keyText((key as Windowed<unknown>).key)),
 
@@ -29,7 +29,7 @@ export function newestWindowOperator(input: Edge, graceMs: number): NodeSpec {
           if (newestMs !== undefined && endMs < newestMs) return;
           if (newestMs !== endMs) {
             state.set(text, endMs);
-            waiting.add(endMs + graceMs, text);
+            waiting.atMost(endMs + graceMs, text);
           }
           emit?.(windowed, value, timeMs);
         },
@@ -40,15 +40,16 @@ export function newestWindowOperator(input: Edge, graceMs: number): NodeSpec {
           // It may have been listed for an older window, or for a record that was undone.
           fire(text) {
             const newestMs = state.get(text) as number | undefined;
-            if (newestMs !== undefined && newestMs + graceMs <= watermarkMs())
-              state.set(text, undefined);
-            waiting.removeUpTo(watermarkMs(), text);
+            const dueMs = newestMs === undefined ? undefined : newestMs + graceMs;
+            if (dueMs !== undefined && dueMs > watermarkMs()) return waiting.set(dueMs, text);
+            if (dueMs !== undefined) state.set(text, undefined);
+            return waiting.set(undefined, text);
           },
           drop(text) {
             state.set(text, undefined);
-            waiting.removeUpTo(watermarkMs(), text);
+            waiting.set(undefined, text);
           },
-          restore: (text, endMs) => waiting.add((endMs as number) + graceMs, text),
+          restore: (text, endMs) => waiting.set((endMs as number) + graceMs, text),
           reset: () => waiting.clear(),
         },
       };

@@ -1,7 +1,7 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
+import { KeyIndex } from './key-index.ts';
 import { keyText, type Operator, type OperatorContext, type RowChange } from './operator.ts';
-import { TimeIndex } from './time-index.ts';
 
 /**
  * `event`: an element meets the row as it was at the element's time, so it waits until time has
@@ -14,7 +14,6 @@ type Joiner = (value: unknown, row: unknown, key: unknown) => unknown;
 
 /** A row from a time on; null: there was none. What was copied has been so for ever. */
 type Version = readonly [sinceMs: number | null, row: unknown];
-type Waiting = readonly [timeMs: number, value: unknown];
 
 const STREAM = 0;
 
@@ -65,16 +64,25 @@ function openByEvent(
 ): Operator {
   const emit = output();
   const late = output('late');
-  const waiting = new TimeIndex();
+  /** Elements that wait for their time, and rows that are no more, until nobody asks for them. */
+  const waiting = new KeyIndex();
   const versionsOf = (text: string) => (state.get(VERSIONS + text) ?? []) as readonly Version[];
-  const waitingFor = (text: string) => (state.get(WAITING + text) ?? []) as readonly Waiting[];
-  // Elements of one time may come in any order, so it must have passed.
-  const dueMs = (all: readonly Waiting[]): number => Math.min(...all.map(([time]) => time)) + 1;
+  const waitingAt = (at: string) => (state.get(at) ?? []) as readonly unknown[];
+
+  const keep = (text: string, versions: readonly Version[]): void => {
+    state.set(VERSIONS + text, versions.length === 0 ? undefined : versions);
+  };
+  /** When nobody can ask any more for what the row was before it went; undefined: it is there. */
+  const forgottenMs = (versions: readonly Version[]): number | undefined => {
+    const last = versions.at(-1);
+    return last === undefined || last[1] !== null ? undefined : (last[0] ?? 0) + graceMs + 1;
+  };
+
   return {
-    probe(_, key) {
+    probe(input, key, _value, timeMs) {
       const text = keyText(key);
       state.want(VERSIONS + text);
-      state.want(WAITING + text);
+      if (input === STREAM) state.want(waitingKey(text, timeMs));
     },
 
     accept(input, key, value, timeMs) {
@@ -82,46 +90,60 @@ function openByEvent(
       const watermark = watermarkMs();
       if (input !== STREAM) {
         const { after, isCopied } = value as RowChange;
-        const versions = versionsOf(text);
-        const added = withVersion(versions, isCopied === true ? null : timeMs, after);
-        const kept = trimmed(added, watermark - graceMs);
-        state.set(VERSIONS + text, kept.length === 0 ? undefined : kept);
+        const added = withVersion(versionsOf(text), isCopied === true ? null : timeMs, after);
+        const versions = trimmed(added, watermark - graceMs);
+        keep(text, versions);
+        const dueMs = forgottenMs(versions);
+        if (dueMs !== undefined) waiting.atMost(dueMs, VERSIONS + text);
       } else if (timeMs + graceMs < watermark) {
         countLate();
         late?.(key, value, timeMs);
       } else if (timeMs < watermark) {
         joined(emit, key, value, rowAt(versionsOf(text), timeMs), timeMs);
       } else {
-        const all: readonly Waiting[] = [...waitingFor(text), [timeMs, value]];
-        state.set(WAITING + text, all);
-        waiting.add(dueMs(all), WAITING + text);
+        const at = waitingKey(text, timeMs);
+        state.set(at, [...waitingAt(at), value]);
+        // Elements of one time may come in any order, so it must have passed.
+        waiting.atMost(timeMs + 1, at);
       }
     },
 
     timer: {
       nextMs: () => waiting.nextMs(),
       due: (watermark, limit) => waiting.due(watermark, limit),
+      want(at) {
+        state.want(at);
+        if (at.startsWith(WAITING)) state.want(VERSIONS + parted(at).text);
+      },
       fire(at) {
-        const text = at.slice(WAITING.length);
-        const key: unknown = JSON.parse(text);
-        const versions = versionsOf(text);
-        const all = waitingFor(text);
-        const watermark = watermarkMs();
-        const ripe = all.filter(([timeMs]) => timeMs < watermark).toSorted(([a], [b]) => a - b);
-        for (const [timeMs, value] of ripe) {
-          joined(emit, key, value, rowAt(versions, timeMs), timeMs);
+        if (at.startsWith(WAITING)) {
+          const { text, timeMs } = parted(at);
+          const values = waitingAt(at);
+          if (values.length > 0) {
+            const key: unknown = JSON.parse(text);
+            const row = rowAt(versionsOf(text), timeMs);
+            for (const value of values) joined(emit, key, value, row, timeMs);
+            state.set(at, undefined);
+          }
+          waiting.set(undefined, at);
+        } else {
+          const text = at.slice(VERSIONS.length);
+          // Elements may still wait that are of a later time than it was listed for.
+          const passedMs = (waiting.listedAt(at) ?? -Infinity) - graceMs - 1;
+          const versions = trimmed(versionsOf(text), passedMs);
+          keep(text, versions);
+          waiting.set(forgottenMs(versions), at);
         }
-        const rest = all.filter(([timeMs]) => timeMs >= watermark);
-        state.set(at, rest.length === 0 ? undefined : rest);
-        waiting.removeUpTo(watermark, at);
-        if (rest.length > 0) waiting.add(dueMs(rest), at);
       },
       drop(at) {
         state.set(at, undefined);
-        waiting.removeUpTo(watermarkMs(), at);
+        waiting.set(undefined, at);
       },
       restore(at, value) {
-        if (at.startsWith(WAITING)) waiting.add(dueMs(value as readonly Waiting[]), at);
+        const dueMs = at.startsWith(WAITING)
+          ? parted(at).timeMs + 1
+          : forgottenMs(value as readonly Version[]);
+        if (dueMs !== undefined) waiting.atMost(dueMs, at);
       },
       reset: () => waiting.clear(),
     },
@@ -130,27 +152,36 @@ function openByEvent(
 
 const VERSIONS = 'v';
 const WAITING = 'w';
+/** Between a key's text and a time; in no JSON. */
+const SEPARATOR = '\u0001';
+
+/** Elements of one key and time are one entry: of a key, many may wait. */
+function waitingKey(text: string, timeMs: number): string {
+  return `${WAITING}${text}${SEPARATOR}${timeMs}`;
+}
+
+function parted(at: string): { text: string; timeMs: number } {
+  const end = at.lastIndexOf(SEPARATOR);
+  return { text: at.slice(WAITING.length, end), timeMs: Number(at.slice(end + 1)) };
+}
 
 function rowAt(versions: readonly Version[], timeMs: number): unknown {
   const version = versions.findLast(([sinceMs]) => (sinceMs ?? -Infinity) <= timeMs);
   return version?.[1] ?? undefined;
 }
 
-/** Changes of a key come in their order; of two at one time the later holds. */
+/** Changes of a key come in their order, whatever their times: the last is what holds. */
 function withVersion(
   versions: readonly Version[],
   sinceMs: number | null,
   row: unknown,
 ): readonly Version[] {
-  const version: Version = [sinceMs, row ?? null];
+  const last = versions.at(-1);
+  const lastMs = last?.[0] ?? null;
   // A row that is copied though it is known is as it is known, or newer.
-  if (sinceMs === null && versions.length > 0) {
-    const last = versions.at(-1);
-    return [...versions.slice(0, -1), [last?.[0] ?? null, row ?? null]];
-  }
-  return [...versions.filter(([other]) => other !== sinceMs), version].toSorted(
-    ([a], [b]) => (a ?? -Infinity) - (b ?? -Infinity),
-  );
+  const atMs = sinceMs === null ? lastMs : Math.max(sinceMs, lastMs ?? -Infinity);
+  const earlier = last !== undefined && lastMs === atMs ? versions.slice(0, -1) : versions;
+  return [...earlier, [atMs, row ?? null]];
 }
 
 /** Without those that nobody asks for any more. */

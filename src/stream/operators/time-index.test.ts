@@ -32,8 +32,6 @@ test('gives what is due by time and key, whatever came and went before', () => {
           assert.deepEqual(index.due(dueMs, 3), keys.slice(0, 3));
           const first = [...listed].toSorted()[0];
           assert.equal(index.nextMs(), first === undefined ? undefined : Number(first.slice(0, 3)));
-          index.removeUpTo(dueMs, key);
-          for (const each of due) if (each.endsWith(key)) listed.delete(each);
         }
       }
     }),

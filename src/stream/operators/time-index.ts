@@ -41,11 +41,6 @@ export class TimeIndex {
     if (keys?.delete(key) === true && keys.size === 0) this.#buckets.delete(dueMs);
   }
 
-  /** However often it is listed up to this time. */
-  removeUpTo(watermarkMs: number, key: string): void {
-    for (const time of this.#upTo(watermarkMs)) this.remove(time, key);
-  }
-
   due(watermarkMs: number, limit: number): string[] {
     const next = this.nextMs();
     if (next === undefined || next > watermarkMs) return [];
