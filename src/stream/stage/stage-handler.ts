@@ -68,6 +68,7 @@ export class StageHandler implements RecordHandler {
     if (compiled.isTimed) {
       this.timer = {
         nextMs: () => this.#run.nextMs(),
+        reachedMs: () => this.#run.reachedMs(),
         advance: (timeMs, { after, number }) =>
           this.#advance(timeMs, { offset: after - 1, tick: number }),
       };
@@ -151,7 +152,8 @@ export class StageHandler implements RecordHandler {
     } catch (error) {
       return this.#undone(error);
     }
-    this.#run.tellTime();
+    // What was told on its own is told on, or time would stop here.
+    this.#run.tellTime(item.isTimeOnly ? 0 : undefined);
     this.#keep();
     return undefined;
   }
@@ -168,7 +170,7 @@ export class StageHandler implements RecordHandler {
       }
     }
     this.#begin(since.offset, since.tick);
-    this.#run.tellTime();
+    this.#run.tellTime(0);
     this.#keep();
   }
 

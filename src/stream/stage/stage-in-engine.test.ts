@@ -82,6 +82,28 @@ test('an idle source closes windows once all of it has come through', async () =
   assert.equal((await contents(log, tickTopic('orders'))).length, 1);
 });
 
+test('an idle partition holds nothing up, while another never comes to rest', async () => {
+  const { log, processor } = await prepared(perSecond, 2);
+  let id = 500;
+  const write = () => append(log, [order((id += 10), 'b', 0)]);
+  const offsets = log.offsets.bind(log);
+  log.offsets = async (of) => {
+    if (of.topic === INPUT && of.partition === 0) await write();
+    return offsets(of);
+  };
+  const progress = async (): Promise<number> => {
+    await write();
+    return 1000 + id;
+  };
+  await using running = start({ log, processor, progress });
+  await append(log, [order(1, 'a', 1)]);
+  await eventually(async () => {
+    running.clock.turn(1000);
+    const all = await Promise.all([0, 1, 2].map((each) => values(log, OUTPUT, each)));
+    return all.flat().some((value) => value.startsWith('"a 1000')) || undefined;
+  });
+});
+
 test('a function that throws parks its record, and names its operator', async () => {
   const { log, processor } = await prepared(({ created }) => {
     created(orders)

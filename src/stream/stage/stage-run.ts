@@ -197,19 +197,31 @@ export class StageRun {
   }
 
   /** Tells the stages after this one how far time has come, where nothing else has told them. */
-  tellTime(): void {
+  tellTime(everyMs = TELL_EVERY_MS): void {
     const watermarkMs = this.#settledMs;
     if (watermarkMs === -Infinity) return;
     for (const [topic, delay] of this.#exitDelays) {
       for (let partition = 0; partition < this.#partitionsOf(topic); partition += 1) {
         const target = `${topic}-${partition}`;
         const reached = watermarkMs - delay;
-        if (reached - this.time.toldTo(target) < TELL_EVERY_MS) continue;
+        const told = this.time.toldTo(target);
+        if (reached <= told || reached - told < everyMs) continue;
         this.time.tell(target, reached);
         const value = JSON.stringify({ u: this.#self, w: reached } satisfies Internal);
         this.#outputs.put(topic, partition, null, value, watermarkMs);
       }
     }
+  }
+
+  /** How far time at the sources has come here, and was told on. */
+  reachedMs(): number {
+    let least = this.time.watermarkMs;
+    for (const [topic, delay] of this.#exitDelays) {
+      for (let partition = 0; partition < this.#partitionsOf(topic); partition += 1) {
+        least = Math.min(least, this.time.toldTo(`${topic}-${partition}`) + delay);
+      }
+    }
+    return least + this.#delayMs;
   }
 
   /**

@@ -58,6 +58,8 @@ export interface RecordHandler {
 export interface HandlerTimer {
   /** The least event time that something waits for. */
   nextMs(): number | undefined;
+  /** The event time that has come, and of which the tasks after this one were told. */
+  reachedMs(): number;
   /** Nothing before `timeMs` comes any more: does what that makes due, as of this tick. */
   advance(timeMs: number, tick: Readonly<{ after: number; number: number }>): Promise<void>;
 }

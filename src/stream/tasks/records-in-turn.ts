@@ -84,11 +84,11 @@ export class RecordsInTurn {
     return hasObeyed;
   }
 
-  /** Time that has passed at `next`, if something waits for it: told to the log, then obeyed. */
+  /** Time that has passed at `next`, if that is news: told to the log, then obeyed. */
   async pass(timeMs: number, next: number): Promise<boolean> {
     const { handler, ticks } = this.#options;
-    const waitsFor = handler.timer?.nextMs();
-    if (ticks === undefined || waitsFor === undefined || waitsFor > timeMs) return false;
+    const reachedMs = handler.timer?.reachedMs() ?? Infinity;
+    if (ticks === undefined || reachedMs >= timeMs) return false;
     await ticks.append(next, timeMs);
     return this.obeyTicks(next);
   }

@@ -15,7 +15,7 @@ import { topologySubject } from '../stage/topology-subject.ts';
 import type { Compiled } from '../topology/compile.ts';
 import type { TaskSubject } from './record-handler.ts';
 import { processorSubject } from './record-processor.ts';
-import { WorkedThrough } from './worked-through.ts';
+import { Waits } from './waits.ts';
 import { Task, type TaskLimits } from './task.ts';
 
 const TASK_LIMITS: TaskLimits = {
@@ -226,17 +226,22 @@ export class TaskRunner {
     const subject = this.#subject;
     if (progress === undefined || subject.tickTopic === undefined) return untilAborted(signal);
     const taskOf = (partition: TopicPartition) => this.#nameOf(idOf(partition));
-    const workedThrough = new WorkedThrough({ subject, log, store, partitioner, taskOf });
+    const waits = new Waits({ subject, log, store, partitioner, taskOf });
     for (;;) {
       await clock.sleep(PASS_INTERVAL_MS, signal);
       if (signal.aborted) return;
-      const waiting = [...this.#tasks.values()].filter(({ task }) => task.waitsForMs !== undefined);
+      // Those that read what they themselves write are told by those that read sources.
+      const first = [...this.#tasks.values()]
+        .map(({ task }) => task)
+        .filter(({ partition: { topic } }) => subject.upstreamOf(topic).length === 0);
+      const waiting: Task[] = [];
+      for (const task of first) {
+        if (await waits.isFor(task)) waiting.push(task);
+      }
       const passedMs = waiting.length === 0 ? undefined : await progress(signal);
       if (passedMs === undefined) continue;
-      for (const { task } of waiting) {
-        const { waitsForMs = Infinity, partition } = task;
-        if (waitsForMs > passedMs) continue;
-        if (await workedThrough.holds(partition, passedMs, signal)) task.pass(passedMs);
+      for (const task of waiting) {
+        if (await waits.isOver(task, passedMs, signal)) task.pass(passedMs);
       }
     }
   }
