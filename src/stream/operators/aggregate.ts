@@ -1,6 +1,6 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
-import { keyText } from './operator.ts';
+import { given, keyText } from './operator.ts';
 
 /** How elements become one value. */
 export type Aggregation = Readonly<{
@@ -48,7 +48,7 @@ export function added(
   timeMs: number,
 ): unknown {
   if (before === undefined && initial === undefined) return value;
-  const after = add(before === undefined ? initial?.() : before, value, key, timeMs);
+  const after = given(add(before === undefined ? initial?.() : before, value, key, timeMs));
   if (after === undefined) throw new TypeError('an aggregate became undefined: it must be a value');
   return after;
 }

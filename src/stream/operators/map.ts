@@ -1,5 +1,6 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
+import { given } from './operator.ts';
 
 type OfElement<R> = (value: unknown, key: unknown, timeMs: number) => R;
 
@@ -11,7 +12,7 @@ export function filterOperator(input: Edge, test: OfElement<boolean>): NodeSpec 
       const emit = context.emit();
       return {
         accept(_, key, value, timeMs) {
-          if (test(value, key, timeMs)) emit?.(key, value, timeMs);
+          if (given(test(value, key, timeMs))) emit?.(key, value, timeMs);
         },
       };
     },
@@ -26,7 +27,7 @@ export function mapOperator(input: Edge, to: OfElement<unknown>): NodeSpec {
       const emit = context.emit();
       return {
         accept(_, key, value, timeMs) {
-          emit?.(key, to(value, key, timeMs), timeMs);
+          emit?.(key, given(to(value, key, timeMs)), timeMs);
         },
       };
     },
@@ -41,7 +42,7 @@ export function flatMapOperator(input: Edge, to: OfElement<Iterable<unknown>>): 
       const emit = context.emit();
       return {
         accept(_, key, value, timeMs) {
-          for (const each of to(value, key, timeMs)) emit?.(key, each, timeMs);
+          for (const each of given(to(value, key, timeMs))) emit?.(key, each, timeMs);
         },
       };
     },

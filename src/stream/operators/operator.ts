@@ -75,5 +75,19 @@ export interface OperatorTimer {
 
 /** Text by which keys are equal, stored and partitioned. */
 export function keyText(key: Key): string {
-  return Number.isInteger(key) ? String(key) : (JSON.stringify(key) ?? 'null');
+  if (Number.isInteger(key)) return String(key);
+  const text = JSON.stringify(key) as string | undefined;
+  // What JSON cannot say would be one key with all else that it cannot say.
+  if (text === undefined || (text === 'null' && key !== null))
+    throw new TypeError(`key: expected a JSON value, found ${String(key)}`);
+  return text;
+}
+
+/** What a user's function returned, unless it has only promised it. */
+export function given<T>(value: T): T {
+  if (!(value instanceof Promise)) return value;
+  value.catch(() => undefined);
+  throw new TypeError(
+    'a function of a topology returned a promise: expected its value; services are called by a sink, or by a processor that is an object with an async `process`',
+  );
 }

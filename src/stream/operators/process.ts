@@ -1,7 +1,7 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
 import { KeyIndex } from './key-index.ts';
-import { keyText, type Operator, type OperatorContext } from './operator.ts';
+import { given, keyText, type Operator, type OperatorContext } from './operator.ts';
 
 /** What a function of `process` may do, for the key at hand. Of use only until the function returns. */
 export type ProcessContext<K, S, Out> = Readonly<{
@@ -99,7 +99,7 @@ function openProcess(
   const fireFirst = (text: string, key: unknown, atMs: number): void => {
     const context = contextOf(key, text, atMs);
     context.deleteTimer(atMs);
-    onTimer?.(context);
+    given(onTimer?.(context) as unknown);
   };
 
   return {
@@ -107,7 +107,7 @@ function openProcess(
 
     accept(_, key, value, timeMs) {
       const text = keyText(key);
-      onRecord(value, contextOf(key, text, timeMs));
+      given(onRecord(value, contextOf(key, text, timeMs)) as unknown);
       if (onTimer === undefined) return;
       const watermark = watermarkMs();
       for (let at = firstTimer(text); at !== undefined && at <= watermark; at = firstTimer(text)) {

@@ -1,6 +1,6 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
-import { keyText, type RowChange } from './operator.ts';
+import { given, keyText, type RowChange } from './operator.ts';
 
 export function selectKeyOperator(
   input: Edge,
@@ -14,7 +14,7 @@ export function selectKeyOperator(
       const emit = context.emit();
       return {
         accept(_, key, value, timeMs) {
-          emit?.(of(value, key, timeMs), value, timeMs);
+          emit?.(given(of(value, key, timeMs)), value, timeMs);
         },
       };
     },

@@ -1,6 +1,6 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
-import { keyText, type Operator, type OperatorContext } from './operator.ts';
+import { given, keyText, type Operator, type OperatorContext } from './operator.ts';
 import { TimeIndex } from './time-index.ts';
 
 export type JoinType = 'inner' | 'left' | 'outer';
@@ -64,7 +64,7 @@ function openJoin(
     return buckets;
   };
   const join = (side: number, own: unknown, other: unknown, key: unknown): unknown =>
-    side === 0 ? joiner(own, other, key) : joiner(other, own, key);
+    given(side === 0 ? joiner(own, other, key) : joiner(other, own, key));
   const tellsUnmet = (side: number): boolean => type === 'outer' || (type === 'left' && side === 0);
 
   return {

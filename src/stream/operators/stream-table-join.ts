@@ -1,7 +1,7 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
 import { KeyIndex } from './key-index.ts';
-import { keyText, type Operator, type OperatorContext, type RowChange } from './operator.ts';
+import { given, keyText, type Operator, type OperatorContext, type RowChange } from './operator.ts';
 
 /**
  * `event`: an element meets the row as it was at the element's time, so it waits until time has
@@ -27,7 +27,7 @@ export function streamTableJoinOperator(
   const { isLeft, timing, graceMs } = options;
   const joined = (emit: Emitter, key: unknown, value: unknown, row: unknown, at: number): void => {
     if (row === undefined && !isLeft) return;
-    emit?.(key, joiner(value, row, key), at);
+    emit?.(key, given(joiner(value, row, key)), at);
   };
   return {
     name,

@@ -1,6 +1,6 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
-import { keyText, type RowChange } from './operator.ts';
+import { given, keyText, type RowChange } from './operator.ts';
 import type { JoinType } from './stream-join.ts';
 
 type Joiner = (left: unknown, right: unknown, key: unknown) => unknown;
@@ -17,7 +17,7 @@ export function tableJoinOperator(
       (left !== undefined && right !== undefined) ||
       (left !== undefined && type !== 'inner') ||
       (right !== undefined && type === 'outer');
-    return isThere ? joiner(left, right, key) : undefined;
+    return isThere ? given(joiner(left, right, key)) : undefined;
   };
   return {
     name,

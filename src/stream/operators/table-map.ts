@@ -1,12 +1,13 @@
 import type { NodeSpec } from '../topology/graph-builder.ts';
 import type { Edge } from '../topology/graph.ts';
-import type { RowChange } from './operator.ts';
+import { given, type RowChange } from './operator.ts';
 
 type OfRow<R> = (row: unknown, key: unknown) => R;
 
 export function tableFilterOperator(input: Edge, test: OfRow<boolean>): NodeSpec {
   return onChanges('filter', input, (change, key) => {
-    const kept = (row: unknown): unknown => (row !== undefined && test(row, key) ? row : undefined);
+    const kept = (row: unknown): unknown =>
+      row !== undefined && given(test(row, key)) ? row : undefined;
     const before = kept(change.before);
     const after = kept(change.after);
     return before === undefined && after === undefined ? undefined : { ...change, before, after };
@@ -16,8 +17,8 @@ export function tableFilterOperator(input: Edge, test: OfRow<boolean>): NodeSpec
 export function tableMapOperator(input: Edge, to: OfRow<unknown>): NodeSpec {
   return onChanges('map', input, (change, key) => ({
     ...change,
-    before: change.before === undefined ? undefined : to(change.before, key),
-    after: change.after === undefined ? undefined : to(change.after, key),
+    before: change.before === undefined ? undefined : given(to(change.before, key)),
+    after: change.after === undefined ? undefined : given(to(change.after, key)),
   }));
 }
 

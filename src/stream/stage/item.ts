@@ -98,10 +98,14 @@ function ofSource(
 function timeOf({ node }: Entry, value: unknown, recordMs: number): number | undefined {
   const of = node.source?.timeOf as ((value: unknown) => number | undefined) | undefined;
   const timeMs = of === undefined ? recordMs : of(value);
-  if (timeMs !== undefined && !Number.isFinite(timeMs))
-    throw new TypeError(`event time: expected ms since the epoch, found ${timeMs}`);
-  return timeMs;
+  if (timeMs === undefined) return undefined;
+  if (Math.abs(timeMs) <= LAST_MS && typeof timeMs === 'number') return Math.floor(timeMs);
+  const found = typeof timeMs === 'number' || timeMs === null ? timeMs : `a ${typeof timeMs}`;
+  throw new TypeError(`event time: expected ms since the epoch, found ${found}`);
 }
+
+/** As of a Date: sums of times stay exact. */
+const LAST_MS = 8.64e15;
 
 /** None may be ahead of what another takes for late. */
 function earliestOf(times: readonly (number | undefined)[]): number | undefined {

@@ -1,3 +1,4 @@
+import { checkStoreKey } from '../../domain/store-key.ts';
 import type { StateWrite } from '../../ports/store.ts';
 
 /*
@@ -49,10 +50,10 @@ export class ObjectState {
     this.#asKept = asKept;
   }
 
-  /** Throws a Miss where the key's value is not at hand. */
+  /** Throws a Miss where the key's value is not at hand; `store_key_too_long` where it never will be. */
   get(key: string): unknown {
     const entry = this.#entries.get(key);
-    if (entry === undefined) throw new Miss(key);
+    if (entry === undefined) throw missing(key);
     entry.wasUsed = true;
     return entry.value;
   }
@@ -60,7 +61,7 @@ export class ObjectState {
   /** Undefined removes. Throws a Miss where what it replaces is not at hand: it may be undone. */
   set(key: string, value: unknown): void {
     const entry = this.#entries.get(key);
-    if (entry === undefined) throw new Miss(key);
+    if (entry === undefined) throw missing(key);
     this.#undo.push([entry, entry.value]);
     entry.value = this.#asKept(value);
     if (entry.isDirty) return;
@@ -78,8 +79,11 @@ export class ObjectState {
     return found.toSorted(([a], [b]) => (a < b ? -1 : 1));
   }
 
+  /** Throws `store_key_too_long`, so that the element at hand fails alone. */
   want(key: string): void {
-    if (!this.#entries.has(key)) this.#wanted.add(key);
+    if (this.#entries.has(key)) return;
+    checkStoreKey(key);
+    this.#wanted.add(key);
   }
 
   /** Keys that were wanted and are not at hand. */
@@ -154,6 +158,11 @@ export class ObjectState {
     this.#dirty = [];
     this.#undo.length = 0;
   }
+}
+
+function missing(key: string): Miss {
+  checkStoreKey(key);
+  return new Miss(key);
 }
 
 function itself(value: unknown): unknown {

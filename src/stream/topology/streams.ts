@@ -18,7 +18,13 @@ import { aggregateOperator } from '../operators/aggregate.ts';
 import { type ProcessFunctions, processOperator } from '../operators/process.ts';
 import { sessionOperator } from '../operators/session.ts';
 import { windowOperator } from '../operators/window.ts';
-import type { FixedWindow, SessionWindow, Window, Windowed } from './windows.ts';
+import {
+  type FixedWindow,
+  type SessionWindow,
+  wholeMs,
+  type Window,
+  type Windowed,
+} from './windows.ts';
 import { changesOperator, tableFilterOperator, tableMapOperator } from '../operators/table-map.ts';
 import { retractingAggregateOperator } from '../operators/retracting-aggregate.ts';
 
@@ -129,7 +135,7 @@ export class Stream<K, V> {
     joiner: (left: never, right: never, key: K) => unknown,
     { type = 'inner', graceMs = 0, name, ...span }: StreamJoinOptions & { type?: JoinType },
   ): Stream<K, unknown> {
-    const window = { ...spanOf(span), graceMs };
+    const window = { ...spanOf(span), graceMs: wholeMs(graceMs, 'graceMs of a join') };
     const inputs = [this.edge, other.edge] as const;
     const node = this.graph.add(streamJoinOperator(inputs, window, type, joiner as never, name));
     return new Stream(this.graph, node);
@@ -160,7 +166,8 @@ export class Stream<K, V> {
     }: StreamTableJoinOptions & { type?: 'inner' | 'left' } = {},
   ): Stream<K, unknown> {
     const inputs = [this.edge, table.edge] as const;
-    const options = { isLeft: type === 'left', timing, graceMs };
+    const grace = wholeMs(graceMs, 'graceMs of a join');
+    const options = { isLeft: type === 'left', timing, graceMs: grace };
     const spec = streamTableJoinOperator(inputs, options, joiner as never, name);
     return new Stream(this.graph, this.graph.add(spec));
   }
@@ -456,6 +463,11 @@ export class GroupedTable<K, V> {
 function spanOf(
   span: Readonly<{ withinMs: number }> | Readonly<{ beforeMs: number; afterMs: number }>,
 ): Readonly<{ beforeMs: number; afterMs: number }> {
-  if ('withinMs' in span) return { beforeMs: span.withinMs, afterMs: span.withinMs };
-  return span;
+  const { beforeMs, afterMs } =
+    'withinMs' in span ? { beforeMs: span.withinMs, afterMs: span.withinMs } : span;
+  const name = 'withinMs' in span ? 'withinMs' : 'beforeMs and afterMs';
+  return {
+    beforeMs: wholeMs(beforeMs, `${name} of a join`),
+    afterMs: wholeMs(afterMs, `${name} of a join`),
+  };
 }

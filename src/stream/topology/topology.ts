@@ -58,7 +58,7 @@ export function topology(
       graph,
       graph.add(changeSource(topic, { copied, timeMs: timeMs as (row: never) => number })),
     );
-  build({
+  const built: unknown = build({
     stream: facts,
     created: (table, created) =>
       facts(table, created)
@@ -68,6 +68,10 @@ export function topology(
     topic: (from, { timeMs } = {}) =>
       new Stream(graph, graph.add(jsonSource(from, timeMs as (value: never) => number))),
   });
+  if (built instanceof Promise)
+    throw new TypeError(
+      `topology ${name} is described by an async function: expected one that is not`,
+    );
   const { version = '1', onError } = options;
-  return { name, version, nodes: graph.nodes, ...(onError !== undefined && { onError }) };
+  return { name, version, nodes: graph.done(), ...(onError !== undefined && { onError }) };
 }

@@ -15,20 +15,31 @@ export type Window = FixedWindow | SessionWindow;
 /** A key in one of its windows; `endMs` is the first instant past it. */
 export type Windowed<K> = Readonly<{ key: K; startMs: number; endMs: number }>;
 
+/** That one element may be in. */
+const MOST_WINDOWS = 10_000;
+
 type Grace = Readonly<{
   /** So long after its end a window still takes what comes late; else not at all. */
   graceMs?: number;
 }>;
 
 export function tumbling({ sizeMs, graceMs = 0 }: Grace & { sizeMs: number }): TumblingWindow {
-  return { type: 'tumbling', sizeMs: positive(sizeMs, 'sizeMs'), graceMs: whole(graceMs) };
+  return {
+    type: 'tumbling',
+    sizeMs: positive(sizeMs, 'sizeMs'),
+    graceMs: wholeMs(graceMs, 'graceMs of a window'),
+  };
 }
 
 export function hopping(options: Grace & { sizeMs: number; advanceMs: number }): HoppingWindow {
   const { sizeMs, advanceMs, graceMs = 0 } = options;
   if (positive(advanceMs, 'advanceMs') > positive(sizeMs, 'sizeMs'))
     throw new TypeError(`windows of ${sizeMs} ms every ${advanceMs} ms leave gaps`);
-  return { type: 'hopping', sizeMs, advanceMs, graceMs: whole(graceMs) };
+  if (sizeMs / advanceMs > MOST_WINDOWS)
+    throw new TypeError(
+      `windows of ${sizeMs} ms every ${advanceMs} ms: expected each element in ${MOST_WINDOWS} of them at most`,
+    );
+  return { type: 'hopping', sizeMs, advanceMs, graceMs: wholeMs(graceMs, 'graceMs of a window') };
 }
 
 /**
@@ -36,7 +47,11 @@ export function hopping(options: Grace & { sizeMs: number; advanceMs: number }):
  * after, and ends `gapMs` after its last. An element between two sessions makes them one.
  */
 export function session({ gapMs, graceMs = 0 }: Grace & { gapMs: number }): SessionWindow {
-  return { type: 'session', gapMs: positive(gapMs, 'gapMs'), graceMs: whole(graceMs) };
+  return {
+    type: 'session',
+    gapMs: positive(gapMs, 'gapMs'),
+    graceMs: wholeMs(graceMs, 'graceMs of a window'),
+  };
 }
 
 function positive(ms: number, name: string): number {
@@ -44,7 +59,8 @@ function positive(ms: number, name: string): number {
   throw new TypeError(`${name} of a window: expected a whole number of ms above 0, found ${ms}`);
 }
 
-function whole(graceMs: number): number {
-  if (Number.isSafeInteger(graceMs) && graceMs >= 0) return graceMs;
-  throw new TypeError(`graceMs of a window: expected a whole number of ms, found ${graceMs}`);
+/** Throws a TypeError that names what is not such a number. */
+export function wholeMs(ms: number, name: string): number {
+  if (Number.isSafeInteger(ms) && ms >= 0) return ms;
+  throw new TypeError(`${name}: expected a whole number of ms, found ${ms}`);
 }
