@@ -51,7 +51,7 @@ export class LossyStore {
     if (name === 'range' || name === 'keys') return call(this.#store);
     return this.#inTurn(async () => {
       const result: unknown = await call(this.#store);
-      if (name === 'commit' || name === 'forwarded') {
+      if (name === 'commit' || name === 'forwarded' || name === 'dropTask') {
         this.#writes.push(async (store) => void (await call(store)));
       }
       return result;

@@ -12,7 +12,6 @@ import {
   isConflict,
   loadState,
   moveState,
-  rememberPrefixes,
   type StoredState,
   storedTasks,
 } from './generation-state.ts';
@@ -185,7 +184,9 @@ export class GenerationRunner {
     const { name: processor, log, store: plain, processorOf } = this.#options;
     const code = processorOf(generation);
     const from = await this.#startOf(generation);
-    const store = new GenerationStore(plain, { processor, generation, isRebuild, from });
+    const prefixes = prefixesOf(code);
+    const role = { processor, generation, isRebuild, from, prefixes };
+    const store = new GenerationStore(plain, role);
     const runner = this.#runnerOf(generation, store);
     const stop = new AbortController();
     const run = async (): Promise<void> => {
@@ -194,7 +195,6 @@ export class GenerationRunner {
         // Those of the first are made with all others, before anything runs.
         if (generation !== FIRST) await log.createTopics(ownTopics(code));
       }
-      if (!isRebuild) await rememberPrefixes(plain, processor, prefixesOf(code));
       await runner.run(AbortSignal.any([signal, stop.signal]));
     };
     const working: Working = {

@@ -8,7 +8,12 @@ import type {
   TaskOffsets,
 } from '../../ports/store.ts';
 import { generationName, partsOfTask } from './generation.ts';
-import { type GenerationState, isConflict, loadState } from './generation-state.ts';
+import {
+  type GenerationState,
+  isConflict,
+  loadState,
+  rememberPrefixes,
+} from './generation-state.ts';
 
 /** What is served under keys that begin so is not finished, and is shown to nobody. */
 export const SHADOW = 'millrace~rebuild:';
@@ -27,6 +32,8 @@ export type GenerationRole = Readonly<{
   isRebuild: boolean;
   /** Where tasks begin, by `topic-partition`; else at the start of the log. */
   from: Readonly<Record<string, number>>;
+  /** What served keys begin with that it alone writes. */
+  prefixes: readonly string[];
 }>;
 
 /** In the stored offsets: this generation took the task's place, or took it up. See `fence`. */
@@ -123,10 +130,13 @@ export class GenerationStore implements Store {
   }
 
   async #check(): Promise<void> {
-    const { processor, generation } = this.#role;
+    const { processor, generation, isRebuild, prefixes } = this.#role;
     const { state } = await loadState(this.#store, processor);
-    if (mayWork(state, this.#role)) return;
-    throw new MillraceError('generation_ended', { processor, generation });
+    if (!mayWork(state, this.#role))
+      throw new MillraceError('generation_ended', { processor, generation });
+    const isKnown = prefixes.every((prefix) => state.prefixes?.includes(prefix));
+    // Here, since a store may have lost what was remembered at the start.
+    if (!isRebuild && !isKnown) await rememberPrefixes(this.#store, processor, prefixes);
   }
 }
 
