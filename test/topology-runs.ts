@@ -102,12 +102,15 @@ export async function runThrough(world: World, options: RunOptions): Promise<voi
         return error;
       },
     );
-    const done = await eventually(async () => {
-      if (isEnded) return 'crashed';
-      running.clock.turn(1000);
-      return (await isAtRest(world, options)) ? 'done' : undefined;
-    });
-    if (done === 'done') await running.stop().catch(() => {});
+    try {
+      await eventually(async () => {
+        if (isEnded) return true;
+        running.clock.turn(1000);
+        return (await isAtRest(world, options)) || undefined;
+      });
+    } finally {
+      await running.stop().catch(() => {});
+    }
     const error = await ended;
     if (error !== undefined && !(error instanceof Killed)) throw error;
   }
