@@ -37,7 +37,7 @@ export const REMEDIES = {
   processor_stopped: {
     retry: 'manual',
     exit: 1,
-    hint: 'A record failed, and this processor is set to stop at one: nothing of it is done, all before it is. See the record with `millrace consume`, mend the processor or the record\'s cause, then start again: it goes on with that record. The other processors go on.',
+    hint: "A record failed, and this processor is set to stop at one: nothing of it is done, all before it is. See the record with `millrace consume`, mend the processor or the record's cause, then start again: it goes on with that record. The other processors go on.",
   },
   // data directory
   data_dir_locked: {
