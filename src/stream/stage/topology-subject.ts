@@ -24,6 +24,7 @@ export function topologySubject(compiled: Compiled): TaskSubject {
     upstreamOf: (topic) => stageOf(topic).upstream,
     wantsCopies: (topic) =>
       stageOf(topic).entries.some(({ node }) => node.source?.takesCopies === true),
+    isCaptured: (topic) => stageOf(topic).format === 'changes',
     tickTopic: isTimed ? tickTopic(topology.name, generation) : undefined,
     open: (parts) => new StageHandler(compiled, stageOf(parts.partition.topic), parts),
   };

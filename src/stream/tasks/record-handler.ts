@@ -90,5 +90,10 @@ export interface TaskSubject {
   wantsCopies(topic: string): boolean;
   /** Where ticks of its tasks are kept; undefined where nothing waits for time. */
   readonly tickTopic: string | undefined;
+  /**
+   * The connector writes this topic: all of the source's changes up to a time are in it, once the
+   * connector has come so far. Absent: none.
+   */
+  isCaptured?(topic: string): boolean;
   open(parts: HandlerParts): RecordHandler;
 }

@@ -230,10 +230,11 @@ export class TaskRunner {
     for (;;) {
       await clock.sleep(PASS_INTERVAL_MS, signal);
       if (signal.aborted) return;
-      // Those that read what they themselves write are told by those that read sources.
+      // What a topology's own stages write is told of by those that read tables. How far others have
+      // come who write a topic, other topologies too, the connector does not know.
       const first = [...this.#tasks.values()]
         .map(({ task }) => task)
-        .filter(({ partition: { topic } }) => subject.upstreamOf(topic).length === 0);
+        .filter(({ partition: { topic } }) => subject.isCaptured?.(topic) === true);
       const waiting: Task[] = [];
       for (const task of first) {
         if (await waits.isFor(task)) waiting.push(task);
