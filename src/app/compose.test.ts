@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { MemoryEventLog } from '../adapters/memory/event-log.ts';
 import { MemoryStore } from '../adapters/memory/store.ts';
 import { blocksOf } from '../domain/record-block.ts';
-import { topology } from '../index.ts';
+import { MillraceError } from '../domain/errors.ts';
+import { defineTable, type Sources, topology } from '../index.ts';
 import { composeProcessors, topicsOf } from './compose.ts';
 import { definePipeline } from './pipeline.ts';
 
@@ -50,4 +51,25 @@ test('refuses two topologies that serve the same keys', () => {
     message: /serve-1 of a serves .* and serve-1 of b under/,
   });
   assert.doesNotThrow(() => topicsOf(withPrefix('others:')));
+});
+
+test('refuses topics that cannot be, that are tables, and a topology that reads what it writes', () => {
+  const orders = defineTable<{ id: number }, { id: number }>({ topic: 'shop.orders', key: ['id'] });
+  const problemOf = (build: (sources: Sources) => void) => {
+    const processors = [topology('a', {}, build)];
+    assert.throws(
+      () => topicsOf(definePipeline({ name: 'test', processors })),
+      (error) => {
+        assert.ok(error instanceof MillraceError && error.code === 'topology_invalid');
+        assert.match(String(error.facts['problems']), /to-1|bad topic/);
+        return true;
+      },
+    );
+  };
+  problemOf(({ topic }) => topic('rows').to('bad topic!'));
+  problemOf(({ topic }) => topic('rows').to('rows'));
+  problemOf(({ stream, topic }) => {
+    stream(orders);
+    topic('rows').to('shop.orders');
+  });
 });

@@ -93,7 +93,7 @@ export function codesOf(
   const serving = pipeline.processors.flatMap((processor) =>
     'nodes' in processor ? servingIn(processor) : [],
   );
-  const problems = servingProblems(serving);
+  const problems = [...servingProblems(serving), ...writingProblems(pipeline)];
   if (problems.length > 0)
     throw new MillraceError('topology_invalid', { pipeline: pipeline.name, problems });
   const written = new Map<string, number>();
@@ -110,6 +110,22 @@ export function codesOf(
 function servingIn({ name, nodes }: Topology): Serving[] {
   return nodes.flatMap(({ id, serves }) =>
     serves === undefined ? [] : [{ who: `${id} of ${name}`, ...serves }],
+  );
+}
+
+/** The connector alone writes the topics of tables. */
+function writingProblems({ processors }: Pipeline): string[] {
+  const topologies = processors.filter((processor) => 'nodes' in processor);
+  const nodes = topologies.flatMap((topology) => topology.nodes);
+  const tables = new Set(
+    nodes.flatMap(({ source }) => (source?.format === 'changes' ? [source.topic] : [])),
+  );
+  return topologies.flatMap(({ name, nodes: own }) =>
+    own.flatMap(({ id, writes }) =>
+      writes !== undefined && tables.has(writes.topic)
+        ? [`${id} of ${name} writes to ${writes.topic}, which is a table's`]
+        : [],
+    ),
   );
 }
 

@@ -41,6 +41,15 @@ const tell = (driver: TopologyTestDriver, atMs: number, visit: Visit): void =>
   driver.insert(visits, visit, { atMs });
 
 describe('a processor of streams', () => {
+  test('may not set a timer that would be called for ever', () => {
+    const driver = driverOf({
+      onRecord: (_, { setTimer }) => setTimer(50),
+      onTimer: ({ timeMs, setTimer }) => setTimer(timeMs),
+    });
+    tell(driver, 10, { key: 1, do: 'set' });
+    assert.throws(() => driver.advanceTime(50), /expected one after 50, found 50/);
+  });
+
   test('has its timers called in the order of their times, each once', () => {
     const driver = driverOf(obey);
     tell(driver, 10, { key: 2, do: 'set', atMs: 50 });

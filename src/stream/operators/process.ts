@@ -15,7 +15,7 @@ export type ProcessContext<K, S, Out> = Readonly<{
   emit: (value: Out) => void;
   /**
    * Has `onTimer` called for this key once the watermark has come to `atMs`, in whole ms: right
-   * after this, where it has already. There is one timer a key and time.
+   * after this, where it has already. There is one timer a key and time. A timer may set only later ones.
    */
   setTimer: (atMs: number) => void;
   deleteTimer: (atMs: number) => void;
@@ -57,7 +57,8 @@ function openProcess(
   const firstTimer = (text: string): number | undefined =>
     ((state.get(text) ?? {}) as Kept).timers?.[0];
 
-  const contextOf = (key: unknown, text: string, timeMs: number) => {
+  /** `firedMs`: of the timer at hand; one that was set for then or before would never come to an end. */
+  const contextOf = (key: unknown, text: string, timeMs: number, firedMs = -Infinity) => {
     const kept = () => (state.get(text) ?? {}) as Kept;
     const keep = (value: unknown, timers: readonly number[]): void => {
       const isEmpty = value === undefined && timers.length === 0;
@@ -78,6 +79,8 @@ function openProcess(
         if (onTimer === undefined) throw new TypeError('a timer was set, but there is no onTimer');
         if (!Number.isSafeInteger(atMs))
           throw new TypeError(`time of a timer: expected whole ms since the epoch, found ${atMs}`);
+        if (atMs <= firedMs)
+          throw new TypeError(`time of a timer: expected one after ${firedMs}, found ${atMs}`);
         const { value, timers = [] } = kept();
         if (timers.includes(atMs)) return;
         keep(
@@ -97,7 +100,7 @@ function openProcess(
   };
 
   const fireFirst = (text: string, key: unknown, atMs: number): void => {
-    const context = contextOf(key, text, atMs);
+    const context = contextOf(key, text, atMs, atMs);
     context.deleteTimer(atMs);
     given(onTimer?.(context) as unknown);
   };

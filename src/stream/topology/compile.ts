@@ -155,8 +155,25 @@ function declared(
   return [...written].map(([name, partitions]) => ({ name, partitions, cleanup: 'delete' }));
 }
 
-function problemsOf({ nodes }: Topology): string[] {
+/** Kafka's; so is a processor's, which topics and consumer groups bear. */
+const TOPIC_NAME = /^[a-zA-Z0-9._-]{1,200}$/;
+
+function problemsOf({ name, nodes }: Topology): string[] {
   const problems: string[] = [];
+  const read = new Set(nodes.flatMap(({ source }) => source?.topic ?? []));
+  const named = [name, ...read, ...nodes.flatMap(({ writes }) => writes?.topic ?? [])];
+  for (const each of new Set(named)) {
+    if (!TOPIC_NAME.test(each))
+      problems.push(
+        `name "${each}": expected up to 200 letters, digits, dots, dashes and underscores`,
+      );
+  }
+  for (const { id, writes } of nodes) {
+    if (writes !== undefined && read.has(writes.topic))
+      problems.push(
+        `${id} writes to ${writes.topic}, which the topology reads: it would never end`,
+      );
+  }
   const formats = new Map<string, string>();
   for (const { source } of nodes) {
     if (source === undefined) continue;
