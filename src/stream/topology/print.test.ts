@@ -19,7 +19,7 @@ const perState = topology('per-state', { version: '3' }, ({ created, topic }) =>
     .count({ name: 'perMinute' })
     .final()
     .to('per-minute', { partitions: 2 });
-  topic<string>('a "quoted" `topic`|end]').serve({ prefix: 'said:' });
+  topic<string>('sayings').serve({ prefix: 'a "quoted" `prefix`|end]' });
 });
 const compiled = compile(perState, (name) => (name === 'shop.orders' ? 4 : 1));
 const outline = outlineOf(compiled, (name) => (name === 'shop.orders' ? 4 : 1));
@@ -38,16 +38,16 @@ test('tells stages, operators with their settings, topics and prefixes', () => {
     '    perMinute (count, window tumbling, sizeMs 60000, advanceMs 60000, graceMs 0), keeps state <- the topic',
     '    to-1 (topic per-minute) <- perMinute.final => per-minute',
     '',
-    '  stage a "quoted" `topic`|end]  json, 1 partition',
-    '    topic-1 (topic a "quoted" `topic`|end], ownTime false) <- the topic',
-    '    serve-1 (prefix said:) <- topic-1 => keys "said:…"',
+    '  stage sayings  json, 1 partition',
+    '    topic-1 (topic sayings, ownTime false) <- the topic',
+    '    serve-1 (prefix a "quoted" `prefix`|end]) <- topic-1 => keys "a "quoted" `prefix`|end]…"',
     '',
     '  writes',
     '    per-state.perMinute.repartition  4 partitions, internal',
     '    per-minute  2 partitions',
     '',
     '  serves keys under',
-    '    "said:"',
+    String.raw`    "a \"quoted\" `.concat('`prefix`|end]"'),
   ]);
 });
 
