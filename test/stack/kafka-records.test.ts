@@ -123,6 +123,23 @@ describe('KafkaEventLog', { concurrency: true }, async () => {
     assert.equal(replaced, 'producer_fenced');
   });
 
+  test('leaves the transaction of its successor alone when it finds out that it was replaced', async () => {
+    await using log = await open();
+    const topic = await created(log);
+    await using cluster = await Cluster.open({ brokers: kafka.brokers });
+    const id = `millrace/${randomUUID()}`;
+    const [old, heir] = [0, 1].map(() => new Transactions(cluster, cluster.lane(), id));
+    assert.ok(old !== undefined && heir !== undefined);
+    await old.takeOver();
+    await old.begin([{ topic, partition: 0 }]);
+    await heir.takeOver();
+    await heir.begin([{ topic, partition: 0 }]);
+    const failure = await old.commit().catch((error: unknown) => error);
+    const explained = await old.explain(failure);
+    assert.ok(explained instanceof MillraceError && explained.code === 'producer_fenced');
+    await heir.commit();
+  });
+
   for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
     test(`reads what others wrote: ${compression}`, async () => {
       await using log = await open();

@@ -26,6 +26,12 @@ const TRANSACTION = 1;
 /** What was asked to end is mostly ended by the next round trip. */
 const SOON: Backoff = { baseMs: 1, maxMs: 50 };
 
+const ABORTED: ReadonlySet<string> = new Set([
+  'PrepareEpochFence',
+  'PrepareAbort',
+  'CompleteAbort',
+]);
+
 const NONE: ProducerIdentity = { id: -1n, epoch: -1 };
 
 /** The transactions of one producer name, as the broker that coordinates them keeps them. */
@@ -107,12 +113,17 @@ export class Transactions {
 
   /** True once the end of the transaction stands in all its partitions. Asks once. */
   async isComplete(): Promise<boolean> {
+    return (await this.#state()) !== 'PrepareCommit';
+  }
+
+  /** Of the name's last transaction, whoever began it. */
+  async #state(): Promise<string | undefined> {
     try {
       const coordinator = await this.#coordinatorNow();
       const { transactionStates } = await this.#lane.call(coordinator, describeTransactions, [
         this.id,
       ]);
-      return transactionStates[0]?.transactionState !== 'PrepareCommit';
+      return transactionStates[0]?.transactionState;
     } catch (error) {
       this.#coordinator = undefined;
       throw error;
@@ -122,11 +133,15 @@ export class Transactions {
   /**
    * Tells a producer that was replaced from one whose transaction took too long: the coordinator
    * ends that, and answers both alike. Only the latest of a name may ask for a new epoch.
+   *
+   * While a transaction is under way, whoever asks for one ends it, the latest or not: so nothing is
+   * asked unless the last of this name was aborted. A successor begins with none, which shows.
    */
   async explain(error: unknown): Promise<unknown> {
     if (!(error instanceof MillraceError) || error.code !== 'producer_fenced') return error;
     const { id, epoch } = this.#producer;
     try {
+      if (!ABORTED.has((await this.#state()) ?? '')) return error;
       await this.#ask(initProducerId, this.id, TRANSACTION_TIMEOUT_MS, id, epoch);
     } catch {
       return error;
