@@ -76,6 +76,67 @@ export const REMEDIES = {
     exit: 69,
     hint: 'Free space on the disk that holds the data directory; work goes on by itself.',
   },
+  // lake and models
+  lake_unusable: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Expected a folder that this user may read and write; choose another with MILLRACE_LAKE, or mend its permissions.',
+  },
+  lake_newer: {
+    retry: 'never',
+    exit: 78,
+    hint: 'A newer version of Millrace writes this lake: use that version, or another folder with MILLRACE_LAKE. Nothing was changed.',
+  },
+  lake_damaged: {
+    retry: 'never',
+    exit: 1,
+    hint: 'This manifest is not one that Millrace wrote. Restore it from a backup; or, to go on from the manifest before it, remove the file: what came in between is read from the log again.',
+  },
+  lake_file_damaged: {
+    retry: 'manual',
+    exit: 1,
+    hint: 'A Parquet file that the manifest names is missing, truncated or changed. Restore it from a backup; or have the table copied again with `millrace connector copy TABLE` after `millrace lake forget TABLE`. What is served stays as it was.',
+  },
+  lake_busy: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Another process does this on the same lake: wait for its end, or stop it.',
+  },
+  lake_conflict: {
+    retry: 'auto',
+    exit: 1,
+    hint: 'Another writer was here first, and what it wrote stays. This one begins again where that ended.',
+  },
+  lake_column_refused: {
+    retry: 'never',
+    exit: 78,
+    hint: 'The lake has columns of its own that begin with two underscores: rename the column, or leave its table out of the lake.',
+  },
+  lake_horizon: {
+    retry: 'never',
+    exit: 1,
+    hint: 'The lake does not reach back that far: ask for a later time, or keep more with MILLRACE_LAKE_RETENTION_DAYS.',
+  },
+  sql_failed: {
+    retry: 'never',
+    exit: 1,
+    hint: 'The SQL engine refused the statement, in its own words above.',
+  },
+  models_invalid: {
+    retry: 'never',
+    exit: 78,
+    hint: 'Correct each problem listed, then run again. Nothing was run.',
+  },
+  models_failed: {
+    retry: 'manual',
+    exit: 1,
+    hint: 'The models named failed, or a test with severity error did; the last good results stay served. See `millrace model test` and the failing rows it names.',
+  },
+  warehouse_unavailable: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'The engine that runs models could not be started or went away. With Spark: check MILLRACE_SPARK_SUBMIT, MILLRACE_SPARK_MASTER and Java.',
+  },
   // embedded PostgreSQL
   embedded_postgres_missing: {
     retry: 'never',

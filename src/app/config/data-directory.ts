@@ -9,9 +9,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as wait } from 'node:timers/promises';
 import { MillraceError } from '../../domain/errors.ts';
+import { FileLock } from '../../lib/file-lock.ts';
 
 /** Of the folder's layout and of the files in it; another one is refused, never guessed at. */
 const FORMAT = 3;
@@ -38,9 +38,9 @@ export type Holder = Readonly<{ pid: number; what: string }>;
  */
 export class DataDirectory implements Disposable {
   readonly dir: string;
-  readonly #lock: DatabaseSync;
+  readonly #lock: FileLock;
 
-  private constructor(dir: string, lock: DatabaseSync) {
+  private constructor(dir: string, lock: FileLock) {
     this.dir = dir;
     this.#lock = lock;
   }
@@ -69,7 +69,7 @@ export class DataDirectory implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#lock.close();
+    this.#lock[Symbol.dispose]();
   }
 }
 
@@ -149,7 +149,7 @@ function checkFormat(dir: string): void {
   }
 }
 
-async function takeLock(dir: string, waitMs: number | undefined): Promise<DatabaseSync> {
+async function takeLock(dir: string, waitMs: number | undefined): Promise<FileLock> {
   const startedMs = Date.now();
   for (;;) {
     const lock = tryLock(dir);
@@ -163,17 +163,10 @@ async function takeLock(dir: string, waitMs: number | undefined): Promise<Databa
   }
 }
 
-function tryLock(dir: string): DatabaseSync | undefined {
-  const file = join(dir, 'lock.db');
-  // SQLite would let everybody read it, and whoever reads it can keep us from locking it.
-  writeFileSync(file, '', { flag: 'a', mode: 0o600 });
-  const lock = new DatabaseSync(file);
+function tryLock(dir: string): FileLock | undefined {
   try {
-    lock.exec('PRAGMA locking_mode=EXCLUSIVE; BEGIN EXCLUSIVE');
-    return lock;
+    return FileLock.tryTake(join(dir, 'lock.db'));
   } catch (error) {
-    lock.close();
-    if (error instanceof Error && error.message.includes('locked')) return undefined;
     throw new MillraceError('data_dir_unusable', { dir, found: String(error) }, error);
   }
 }
