@@ -52,6 +52,10 @@ export type Pipeline = Readonly<{
   processors: Processors;
   /** Partitions of a table's topic, by topic name; else 1. */
   partitions?: Readonly<Record<string, number>>;
+  /** Folder of SQL models beside pipeline.ts. Default: `models`, where it exists. */
+  models?: string;
+  /** What models take by `{{ var('name') }}`; the command line's `--var` wins. */
+  modelVariables?: Readonly<Record<string, string | number | boolean>>;
   /** Inserts demonstration rows, until `signal` aborts. `query` runs each statement; `transaction` runs many as one. */
   generate?(
     database: GeneratorDatabase,

@@ -30,6 +30,13 @@ describe('readConfig', () => {
       retention: { ms: 168 * 3_600_000, bytes: 2_147_483_648 },
       generator: { recordsPerBatch: 100, intervalMs: 10_000 },
       stream: { bufferRecords: 1000, threads: 1 },
+      lake: {
+        dir: resolve('.millrace/lake'),
+        isNamed: false,
+        flushMs: 10_000,
+        retentionMs: 30 * 86_400_000,
+      },
+      batch: { intervalMs: 60_000, memory: '512MB', warehouse: { kind: 'duckdb' } },
       logLevel: 'info',
     });
   });

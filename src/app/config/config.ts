@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { KafkaAddress } from '../../adapters/kafka/address.ts';
 import type { ConnectionFacts } from '../../adapters/postgres/connection.ts';
 import type { RedisAddress } from '../../adapters/redis/client.ts';
@@ -11,6 +11,9 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const;
 const SASL_MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const;
 const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+
+const WAREHOUSES = ['duckdb', 'spark'] as const;
+const DAY_MS = 86_400_000;
 
 const PLACEHOLDERS = ['worker', 'filled'] as const;
 
@@ -37,6 +40,25 @@ export type Config = Readonly<{
   retention: Readonly<{ ms: number; bytes: number }>;
   generator: Readonly<{ recordsPerBatch: number; intervalMs: number }>;
   stream: Readonly<{ bufferRecords: number; threads: number }>;
+  lake: Readonly<{
+    dir: string;
+    /** Named, and so one that other processes may share. */
+    isNamed: boolean;
+    flushMs: number;
+    retentionMs: number;
+  }>;
+  batch: Readonly<{
+    /** Between the starts of two runs of all models; 0: none by itself. */
+    intervalMs: number;
+    /** Of the embedded SQL engine, in its own words: `512MB`. What does not fit is spilled to disk. */
+    memory: string;
+    warehouse:
+      | Readonly<{ kind: 'duckdb' }>
+      /** `submit`: the program; `master`: as Spark names it. */
+      | Readonly<{ kind: 'spark'; submit: string; master: string }>;
+    /** Where OpenLineage events are posted. */
+    openLineageUrl?: string;
+  }>;
   logLevel: LogLevel;
 }>;
 
@@ -70,6 +92,8 @@ export function readConfig(
       bufferRecords: read.integer('STREAM_BUFFER_SIZE', 1000, { min: 2, max: 10_000_000 }),
       threads: read.integer('MILLRACE_STREAM_THREADS', 1, { min: 1, max: 64 }),
     },
+    lake: readLake(read, resolve(overrides.dataDir ?? dataDir ?? '.millrace')),
+    batch: readBatch(read),
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
   };
   if (config.connector.kind === 'debezium' && config.log.kind === 'embedded')
@@ -80,6 +104,34 @@ export function readConfig(
   if (read.problems.length > 0)
     throw new MillraceError('config_invalid', { problems: read.problems });
   return config;
+}
+
+function readLake(read: VariableReader, dataDir: string): Config['lake'] {
+  const named = read.text('MILLRACE_LAKE');
+  return {
+    dir: named === undefined ? join(dataDir, 'lake') : resolve(named),
+    isNamed: named !== undefined,
+    flushMs: read.number('MILLRACE_LAKE_FLUSH_SECONDS', 10, { min: 0.1, max: 86_400 }) * 1000,
+    retentionMs: read.number('MILLRACE_LAKE_RETENTION_DAYS', 30, { min: 0, max: 36_500 }) * DAY_MS,
+  };
+}
+
+function readBatch(read: VariableReader): Config['batch'] {
+  const memory = read.text('MILLRACE_DUCKDB_MEMORY') ?? '512MB';
+  if (!/^\d+(\.\d+)?\s?[KMGT]i?B$/i.test(memory))
+    read.refuse('MILLRACE_DUCKDB_MEMORY', memory, 'a size such as 512MB or 4GB');
+  const submit = read.text('MILLRACE_SPARK_SUBMIT') ?? 'spark-submit';
+  const master = read.text('MILLRACE_SPARK_MASTER') ?? 'local[*]';
+  const isSpark = read.oneOf('MILLRACE_WAREHOUSE', WAREHOUSES, 'duckdb') === 'spark';
+  const openLineageUrl = read.text('OPENLINEAGE_URL');
+  if (openLineageUrl !== undefined && !/^https?:$/.test(URL.parse(openLineageUrl)?.protocol ?? ''))
+    read.refuse('OPENLINEAGE_URL', '…', 'an address such as http://localhost:5000');
+  return {
+    intervalMs: read.number('BATCH_INTERVAL_SECONDS', 60, { min: 0, max: 31_536_000 }) * 1000,
+    memory,
+    warehouse: isSpark ? { kind: 'spark', submit, master } : { kind: 'duckdb' },
+    ...(openLineageUrl !== undefined && { openLineageUrl }),
+  };
 }
 
 function readSource(read: VariableReader): Config['source'] {

@@ -1,0 +1,50 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { Lake } from '../../batch/lake/lake.ts';
+import type { SqlEngine } from '../../ports/sql-engine.ts';
+import type { Warehouse } from '../../ports/warehouse.ts';
+import type { Config } from '../config/config.ts';
+import type { Pipeline } from '../pipeline.ts';
+
+/** What of the configuration says where batch works, and with what. */
+export type BatchPlaces = Pick<Config, 'lake' | 'batch'>;
+
+export function openLake({ lake }: BatchPlaces): Promise<Lake> {
+  return Lake.open(lake.dir);
+}
+
+/** An engine of one's own. Only who asks it something loads its library. */
+export async function openEngine({ lake, batch }: BatchPlaces): Promise<SqlEngine> {
+  const { DuckDbEngine } = await import('../../adapters/duckdb/engine.ts');
+  return DuckDbEngine.open({
+    memoryLimit: batch.memory,
+    tempDirectory: temporaryIn(lake),
+  });
+}
+
+/** What runs models. `environment` is given to programs that it starts. */
+export async function openWarehouse(
+  { lake, batch }: BatchPlaces,
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<Warehouse> {
+  if (batch.warehouse.kind === 'spark') {
+    const { SparkWarehouse } = await import('../../adapters/spark/warehouse.ts');
+    const { submit, master } = batch.warehouse;
+    return SparkWarehouse.open({ submit, master, workDir: temporaryIn(lake), env: environment });
+  }
+  const { DuckDbWarehouse } = await import('../../adapters/duckdb/warehouse.ts');
+  return DuckDbWarehouse.open({
+    memoryLimit: batch.memory,
+    tempDirectory: temporaryIn(lake),
+  });
+}
+
+/** The folder of a pipeline's models; undefined when it has none. */
+export function modelsDirOf({ models }: Pipeline, pipelineDir: string): string | undefined {
+  const dir = resolve(pipelineDir, models ?? 'models');
+  return models === undefined && !existsSync(dir) ? undefined : dir;
+}
+
+function temporaryIn({ dir }: Config['lake']): string {
+  return join(dir, 'tmp');
+}
