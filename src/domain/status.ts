@@ -2,7 +2,7 @@
  * What each part tells of itself, as a record in the status topic, keyed by `component`; where
  * several processes may run the same part, by `component@worker`, and a tombstone when that one ends.
  */
-export type Status = ConnectorStatus | ProcessorStatus | GeneratorStatus;
+export type Status = ConnectorStatus | ProcessorStatus | GeneratorStatus | BatchStatus;
 
 type Common = Readonly<{
   /** When this was written, ms since the epoch. */
@@ -111,4 +111,25 @@ export type GeneratorStatus = Common &
     state: 'running' | 'stopped' | 'failed';
     batches: number;
     rows: number;
+  }>;
+
+/** What runs the models at an interval. */
+export type BatchStatus = Common &
+  Readonly<{
+    component: 'batch';
+    state: 'waiting' | 'running' | 'stopped' | 'failed';
+    /** Ended since the start of the process, those included that failed. */
+    runs: number;
+    failed: number;
+    last?: Readonly<{
+      runId: string;
+      startedAtMs: number;
+      seconds: number;
+      /** Models that were made, and those that were not. */
+      models: number;
+      failedModels: readonly string[];
+      /** Tests that failed, by severity. */
+      warnings: number;
+      errors: number;
+    }>;
   }>;

@@ -1,4 +1,5 @@
 import type {
+  BatchStatus,
   ConnectorStatus,
   GeneratorStatus,
   ProcessorStatus,
@@ -81,6 +82,7 @@ export type StatusReport = Readonly<{
   connector?: ConnectorStatus;
   processors: readonly ProcessorStatus[];
   generator?: GeneratorStatus;
+  batch?: BatchStatus;
   /** Over the last seconds; only while running. */
   rates?: Readonly<{
     capturedPerSecond: number;

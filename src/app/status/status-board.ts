@@ -1,4 +1,5 @@
 import type {
+  BatchStatus,
   ConnectorStatus,
   GeneratorStatus,
   ProcessorStatus,
@@ -37,6 +38,10 @@ export class StatusBoard {
 
   get generator(): GeneratorStatus | undefined {
     return this.#told.generator;
+  }
+
+  get batch(): BatchStatus | undefined {
+    return this.#told.batch;
   }
 
   get processors(): readonly ProcessorStatus[] {

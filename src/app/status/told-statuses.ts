@@ -1,4 +1,5 @@
 import type {
+  BatchStatus,
   ConnectorState,
   ConnectorStatus,
   GeneratorStatus,
@@ -59,6 +60,10 @@ export class ToldStatuses {
 
   get generator(): GeneratorStatus | undefined {
     return this.#oneOf('generator') as GeneratorStatus | undefined;
+  }
+
+  get batch(): BatchStatus | undefined {
+    return this.#oneOf('batch') as BatchStatus | undefined;
   }
 
   /** In name order. */
@@ -212,7 +217,7 @@ function silence({ status, hasLeft }: Told): { problem?: string } {
 function claimedBy(status: Status): readonly string[] {
   if ('tasks' in status)
     return ['running', 'held'].includes(status.state) ? status.tasks.map(({ task }) => task) : [];
-  const isWorking = 'batches' in status || WORKING[status.state];
+  const isWorking = !('changes' in status) || WORKING[status.state];
   return isWorking ? [''] : [];
 }
 
@@ -232,7 +237,8 @@ function workSince({ claims }: Told): number {
 
 function countOf(status: Status): number {
   if ('records' in status) return status.records;
-  return 'changes' in status ? status.changes : status.rows;
+  if ('changes' in status) return status.changes;
+  return 'runs' in status ? status.runs : status.rows;
 }
 
 function compare(a: string, b: string): number {

@@ -41,6 +41,7 @@ export function statusLines(report: StatusReport, colours: Terminal['colours']):
     connectorLines(report),
     processorLines(report),
     taskLines(report, colours),
+    batchLines(report, colours),
     report.topics.length === 0 ? [] : topicLines(report.topics),
     sizeLines(report),
     report.failures.map(({ part, message }) => colours.red(`FAILED ${part}: ${message}`)),
@@ -201,6 +202,37 @@ function taskLines({ workers, processors }: StatusReport, colours: Terminal['col
       ]),
     ),
   );
+}
+
+function batchLines({ batch, atMs }: StatusReport, colours: Terminal['colours']): string[] {
+  if (batch === undefined) return [];
+  const { state, runs, failed, last, problem } = batch;
+  return [
+    ...formatTable(
+      [
+        { title: 'MODELS' },
+        { title: 'RUNS', align: 'right' },
+        { title: 'FAILED', align: 'right' },
+        { title: 'LAST RUN' },
+        { title: 'TOOK', align: 'right' },
+        { title: 'MADE', align: 'right' },
+        { title: 'TESTS FAILED', align: 'right' },
+      ],
+      [
+        [
+          state,
+          formatCount(runs),
+          formatCount(failed),
+          last === undefined ? '-' : `${formatDuration(Math.max(0, atMs - last.startedAtMs))} ago`,
+          last === undefined ? '-' : formatDuration(last.seconds * 1000),
+          last === undefined ? '-' : formatCount(last.models),
+          last === undefined ? '-' : formatCount(last.warnings + last.errors),
+        ],
+      ],
+    ),
+    ...(last?.failedModels ?? []).map((name) => colours.red(`  not made: ${name}`)),
+    ...(problem === undefined ? [] : [`  problem: ${problem}`]),
+  ];
 }
 
 /** Records that a processor has not yet taken into account. */
