@@ -7,6 +7,8 @@ export type ColumnFacts = Readonly<{
   isNotNull: boolean;
   /** Of an enum, or of a domain over one, in its order. */
   labels: readonly string[] | undefined;
+  /** As text: what rows have that were written before the column was added, and not since. */
+  missing: string | undefined;
 }>;
 
 /** Of all columns of the tables with these OIDs. */
@@ -15,12 +17,13 @@ export async function readColumnFacts(
   tables: readonly number[],
 ): Promise<readonly ColumnFacts[]> {
   const rows = await query(COLUMNS, [tables]);
-  return rows.map(({ attrelid, attname, attnotnull, labels }) => ({
+  return rows.map(({ attrelid, attname, attnotnull, labels, missing }) => ({
     table: Number(attrelid),
     column: attname ?? '',
     isNotNull: attnotnull === 't',
     // The query below builds the JSON in the shape of the type.
     labels: labels ? (JSON.parse(labels) as readonly string[]) : undefined,
+    missing: missing ?? undefined,
   }));
 }
 
@@ -28,7 +31,8 @@ const COLUMNS = `
   SELECT a.attrelid, a.attname, a.attnotnull,
     (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)
       FROM pg_enum e
-      WHERE e.enumtypid IN (t.oid, t.typbasetype)) AS labels
+      WHERE e.enumtypid IN (t.oid, t.typbasetype)) AS labels,
+    CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS missing
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped

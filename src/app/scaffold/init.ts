@@ -14,7 +14,7 @@ import type { Environment } from '../config/environment.ts';
 import { variablesOf } from '../config/load-pipeline.ts';
 import { embeddedServer } from '../operations/generate.ts';
 import { checksFor, type SourceCheck } from '../operations/source-check.ts';
-import { type DescribedTable, describeTables } from './described-tables.ts';
+import { type DescribedTable, describeTables } from '../described-tables.ts';
 import { refuseFilled, writeFiles } from './new-folder.ts';
 import { packageFile } from './package-file.ts';
 import { type Commands, commandsIn, pipelineFiles } from './pipeline-files.ts';

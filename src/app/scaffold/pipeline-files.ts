@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { DescribedTable } from './described-tables.ts';
+import type { DescribedTable } from '../described-tables.ts';
 import { importOf, isInCheckout } from './import-of.ts';
 import { SAMPLE, sampleProcessor, sampleTest } from './sample-processor.ts';
 import { literal } from './source-text.ts';

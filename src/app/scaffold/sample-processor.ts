@@ -1,4 +1,4 @@
-import type { DescribedColumn, DescribedTable } from './described-tables.ts';
+import type { DescribedColumn, DescribedTable } from '../described-tables.ts';
 import { literal, propertyName } from './source-text.ts';
 import type { TableNames } from './table-names.ts';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import type { DescribedColumn, DescribedTable } from './described-tables.ts';
+import type { DescribedColumn, DescribedTable } from '../described-tables.ts';
 import { tablesModule } from './tables-module.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');

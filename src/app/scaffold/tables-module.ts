@@ -1,4 +1,4 @@
-import type { DescribedColumn, DescribedTable } from './described-tables.ts';
+import type { DescribedColumn, DescribedTable } from '../described-tables.ts';
 import { literal, propertyName } from './source-text.ts';
 import { namesOf, type TableNames } from './table-names.ts';
 import type { ValueType } from '../../capture/value-type.ts';

@@ -10,7 +10,7 @@ import { STREAMED, TYPES, typedRows, typedTable } from '../../../test/stack/ever
 import { MemoryEventLog } from '../../adapters/memory/event-log.ts';
 import { PostgresClient } from '../../adapters/postgres/client.ts';
 import { decodeChange, type Change } from '../../domain/envelope.ts';
-import { describeTables } from './described-tables.ts';
+import { describeTables } from '../described-tables.ts';
 import { tablesModule } from './tables-module.ts';
 import { typegen, type TypegenOptions } from './typegen.ts';
 

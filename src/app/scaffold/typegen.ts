@@ -6,7 +6,7 @@ import { readConfig } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
 import { readConnector } from '../config/load-pipeline.ts';
 import { embeddedServer } from '../operations/generate.ts';
-import { describeTables } from './described-tables.ts';
+import { describeTables } from '../described-tables.ts';
 import { importOf } from './import-of.ts';
 import { tablesModule } from './tables-module.ts';
 

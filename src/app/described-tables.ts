@@ -1,13 +1,13 @@
-import { readTables } from '../../adapters/postgres/catalogue.ts';
-import { type ColumnFacts, readColumnFacts } from '../../adapters/postgres/column-facts.ts';
-import { PostgresClient } from '../../adapters/postgres/client.ts';
-import type { ConnectionFacts } from '../../adapters/postgres/connection.ts';
-import type { ConnectorConfig, ConnectorEngine } from '../../capture/connector-config.ts';
-import { copiedShape, topicName } from '../../capture/relation-registry.ts';
-import { keyNamesOf } from '../../capture/relation.ts';
-import { valueTypeOf, type ValueType } from '../../capture/value-type.ts';
-import { MillraceError } from '../../domain/errors.ts';
-import type { Table } from '../../ports/change-source.ts';
+import { readTables } from '../adapters/postgres/catalogue.ts';
+import { type ColumnFacts, readColumnFacts } from '../adapters/postgres/column-facts.ts';
+import { PostgresClient } from '../adapters/postgres/client.ts';
+import type { ConnectionFacts } from '../adapters/postgres/connection.ts';
+import type { ConnectorConfig, ConnectorEngine } from '../capture/connector-config.ts';
+import { copiedShape, topicName } from '../capture/relation-registry.ts';
+import { keyNamesOf } from '../capture/relation.ts';
+import { valueTypeOf, type ValueType } from '../capture/value-type.ts';
+import { MillraceError } from '../domain/errors.ts';
+import type { Table } from '../ports/change-source.ts';
 
 /** A captured table, with what its records hold. */
 export type DescribedTable = Readonly<{
@@ -29,6 +29,8 @@ export type DescribedColumn = Readonly<{
   sqlType: string;
   type: ValueType | Readonly<{ labels: readonly string[] }>;
   isNullable: boolean;
+  /** As text: what rows have that are older than the column, whose default PostgreSQL did not write into them. */
+  missing?: string;
 }>;
 
 /**
@@ -82,7 +84,7 @@ function describe(
       // No publication that capture makes sends them.
       .filter(({ isGenerated }) => !isGenerated)
       .map((column) => {
-        const { isNotNull = false, labels } = factsOf(column.name) ?? {};
+        const { isNotNull = false, labels, missing } = factsOf(column.name) ?? {};
         return {
           name: column.name,
           sqlType: column.typeName,
