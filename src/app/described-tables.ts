@@ -90,6 +90,7 @@ function describe(
           sqlType: column.typeName,
           type: labels === undefined ? valueTypeOf(column.typeOid, config, engine) : { labels },
           isNullable: !isNotNull,
+          ...(missing !== undefined && { missing }),
         };
       }),
   };
