@@ -40,6 +40,11 @@ export type LakeTable = Readonly<{
   bases: readonly LakeBase[];
   /** Where rows of before are gone: truncates, and copies after which the table is what was copied. */
   resets: readonly LakeReset[];
+  /**
+   * Set by retention: changes before these offsets are no longer kept, and the oldest base stands
+   * here. States before its `maxTimeMs` are past the lake's horizon.
+   */
+  floor?: LakeOffsets;
 }>;
 
 export type LakeSchema = Readonly<{
@@ -86,6 +91,8 @@ export type ChangeFile = Readonly<{
   /** Of the commit times in it. */
   minTimeMs: number;
   maxTimeMs: number;
+  /** Lake names of the columns that `__unavailable` names in some row of it; most often none. */
+  unavailable: readonly string[];
 }>;
 
 /**
@@ -101,10 +108,15 @@ export type LakeBase = Readonly<{
   files: readonly Readonly<{ path: string; rows: number; bytes: number }>[];
 }>;
 
-/** Rows of this partition whose last change stands before `offset` are gone, as of `timeMs`. */
+/**
+ * Rows of this partition whose last change stands before `offset` are gone, in states that take in
+ * the record at `at` or the time `timeMs`.
+ */
 export type LakeReset = Readonly<{
   partition: number;
   offset: number;
+  /** Of the record that told so: the truncate itself, or what ended the copy that began at `offset`. */
+  at: number;
   timeMs: number;
   cause: 'truncate' | 'copy';
 }>;
