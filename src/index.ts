@@ -1,3 +1,4 @@
+export { type Audit, auditStatement } from './domain/audit.ts';
 export type { Change, ChangeEvent, Operation, Row } from './domain/envelope.ts';
 export { defineTable, type TableRef } from './domain/table.ts';
 export type { ServedWrite } from './ports/store.ts';

@@ -290,6 +290,11 @@ export const REMEDIES = {
     exit: 1,
     hint: 'A file of the log is damaged: restore it from a backup, or start with an empty data directory.',
   },
+  audit_invalid: {
+    retry: 'never',
+    exit: 1,
+    hint: 'Say who changes something as text, and with it no more than fits: what is long belongs in a table, and its key in here.',
+  },
   // Kafka Connect
   connect_unreachable: {
     retry: 'auto',
