@@ -72,7 +72,10 @@ function masked(value: unknown): unknown {
   );
   return {
     ...rest,
-    source: { ...known, ...Object.fromEntries(varying.map((name) => [name, '*'])) },
+    source: {
+      ...known,
+      ...Object.fromEntries(varying.map((name) => [name, known[name] === null ? null : '*'])),
+    },
   };
 }
 
@@ -96,7 +99,7 @@ function recorded(name: string): Recorded[] {
 
 /** Column `n` is numeric(10,2), recorded as Connect's Decimal: two's complement, base64. */
 function withDecimals(value: Recorded['value']): Recorded['value'] {
-  if (value === null) return null;
+  if (value === null || !('after' in value)) return value;
   const row = (side: unknown) => {
     if (typeof side !== 'object' || side === null || !('n' in side) || typeof side.n !== 'string')
       return side;

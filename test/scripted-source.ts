@@ -15,7 +15,7 @@ import type {
 import * as wal from './scripted-wal.ts';
 
 type Row = readonly [id: string, v: string];
-type Change = Readonly<{ old?: Row | undefined; row?: Row | undefined }>;
+type Change = Readonly<{ old?: Row | undefined; row?: Row | undefined; said?: string }>;
 type Transaction = Readonly<{
   xid: number;
   changes: readonly Change[];
@@ -63,6 +63,8 @@ export class ScriptedSource implements ChangeSource {
   #xid = 700;
   #wake: (() => void) | undefined;
   #isFollowed = false;
+  /** Contents of the logical messages since the slot was made, in the order of the WAL. */
+  readonly said: string[] = [];
 
   constructor(script: {
     rows: number;
@@ -96,7 +98,9 @@ export class ScriptedSource implements ChangeSource {
   }
 
   /** Makes changes in one transaction, in the WAL at once; visible to snapshots from `publish` on. */
-  commit(...changes: readonly Readonly<{ from?: string; to?: string; v?: string }>[]): void {
+  commit(
+    ...changes: readonly Readonly<{ from?: string; to?: string; v?: string; say?: string }>[]
+  ): void {
     // Who changes a row that another changed waits until that is visible.
     const keys = changes.flatMap(({ from, to }) => [from, to]);
     const isBefore = ({ changes: others }: Transaction) =>
@@ -104,7 +108,12 @@ export class ScriptedSource implements ChangeSource {
     while (this.#invisible.some(isBefore)) this.publish(this.#invisible.findIndex(isBefore));
 
     const made: Change[] = [];
-    for (const { from, to, v = 'new' } of changes) {
+    for (const { from, to, v = 'new', say } of changes) {
+      if (say !== undefined) {
+        made.push({ said: say });
+        this.said.push(say);
+        continue;
+      }
       const old = from === undefined ? undefined : this.#rowOf(from);
       if (from !== undefined && old === undefined) continue;
       if (to !== undefined && to !== from && this.#rows.has(to)) continue;
@@ -118,7 +127,9 @@ export class ScriptedSource implements ChangeSource {
     const first = this.#lsn;
     const commitLsn = (first + 10n * BigInt(made.length + 1)) as Lsn;
     const end = (commitLsn + 10n) as Lsn;
-    const bodies = made.map(messageOf);
+    const bodies = made.map((change, index) =>
+      messageOf(change, (first + 10n * BigInt(index + 1)) as Lsn),
+    );
     const payloads = [wal.begin(commitLsn, xid), ...bodies, wal.commit(commitLsn, end)];
     const messages = payloads.map((payload, index) =>
       wal.xlogData((first + 10n * BigInt(index)) as Lsn, payload),
@@ -127,6 +138,17 @@ export class ScriptedSource implements ChangeSource {
     const transaction = { xid, changes: made, messages, commitLsn, end };
     this.#log.push(transaction);
     this.#invisible.push(transaction);
+    this.#wake?.();
+  }
+
+  /** Emits a logical message of no transaction. */
+  say(content: string): void {
+    const begin = this.#lsn as Lsn;
+    const end = (begin + 10n) as Lsn;
+    const message = wal.xlogData(end, wal.logicalMessage(end, 'said', content, false));
+    this.#log.push({ xid: 0, changes: [], messages: [message], commitLsn: begin, end });
+    this.#lsn = end;
+    this.said.push(content);
     this.#wake?.();
   }
 
@@ -185,6 +207,7 @@ export class ScriptedSource implements ChangeSource {
     this.#beforeAnswer('createSlot');
     this.publish(); // a new slot waits for the transactions that run
     this.#slot = { name, confirmed: this.end };
+    this.said.length = 0;
     const snapshot = this.#snapshotOfNow();
     return { consistentPoint: this.end, snapshot, [Symbol.asyncDispose]: async () => undefined };
   }
@@ -243,8 +266,9 @@ export class ScriptedSource implements ChangeSource {
       if (transaction !== undefined) {
         next += 1;
         const [first, ...others] = transaction.messages;
-        const told = isRelationTold ? [] : [wal.xlogData(0n as Lsn, wal.relation(TABLE))];
-        isRelationTold = true;
+        const isTold: boolean = isRelationTold || transaction.changes.length === 0;
+        const told = isTold ? [] : [wal.xlogData(0n as Lsn, wal.relation(TABLE))];
+        isRelationTold ||= !isTold;
         waiting.push(must(first, 'a transaction begins'), ...told, ...others);
       }
       while (waiting.length > 0 && !signal.aborted) {
@@ -306,7 +330,8 @@ export function unreachable(): MillraceError {
   return new MillraceError('source_unreachable', { address: 'scripted' });
 }
 
-function messageOf({ old, row }: Change): Buffer {
+function messageOf({ old, row, said }: Change, at: Lsn): Buffer {
+  if (said !== undefined) return wal.logicalMessage(at, 'said', said, true);
   if (old === undefined) return wal.insert(OID, must(row, 'a change has a row'));
   return row === undefined ? wal.deletion(OID, ['O', old]) : wal.update(OID, ['O', old], row);
 }

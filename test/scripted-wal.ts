@@ -62,6 +62,23 @@ export function deletion(oid: number, old: readonly ['O' | 'K', Values]): Buffer
   return Buffer.concat([Buffer.from('D'), u32(oid), tuple(...old)]);
 }
 
+/** A logical message, of a transaction or of none; `at` is where its record ends. */
+export function logicalMessage(
+  at: Lsn,
+  prefix: string,
+  content: string,
+  isOfTransaction: boolean,
+): Buffer {
+  const bytes = Buffer.from(content);
+  return Buffer.concat([
+    Buffer.from(['M'.charCodeAt(0), isOfTransaction ? 1 : 0]),
+    u64(at),
+    Buffer.from(`${prefix}\0`),
+    u32(bytes.length),
+    bytes,
+  ]);
+}
+
 /** Messages as the port hands them on. */
 export function walBatch(messages: readonly Buffer[]): WalBatch {
   const bounds = new Int32Array(2 * messages.length);

@@ -1,32 +1,36 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { connector, connectorConfig, until } from '../../test/capture.ts';
+import { connector, connectorConfig, recordsOf, until } from '../../test/capture.ts';
 import { historyOf } from '../../test/log-history.ts';
 import { seededRandom } from '../../test/random.ts';
 import { ScriptedSource, unreachable } from '../../test/scripted-source.ts';
 import { MemoryEventLog } from '../adapters/memory/event-log.ts';
 import { MillraceError } from '../domain/errors.ts';
+import { decodeMessage } from '../domain/logical-message.ts';
 import { parsePosition } from '../domain/position.ts';
+import { must } from '../lib/must.ts';
 import type { EventLog } from '../ports/event-log.ts';
 import { captureProducer, type NativeConnector } from './native-connector.ts';
 
 const SEED = Number(process.env['SEED'] ?? Date.now());
 const HISTORIES = 60;
 const TOPIC = 'test_server.public.a';
+const MESSAGES = 'test_server.message';
 const CONFIG = connectorConfig(
   { host: '', port: 1, database: 'd', user: '', password: '' },
   { 'incremental.snapshot.chunk.size': '4' },
 );
 
 test(
-  `whatever commits between any two steps, is ordered to be copied, and wherever it is cut off, the log tells the source's history (SEED=${SEED})`,
+  `whatever commits or is said between any two steps, is ordered to be copied, and wherever it is cut off, the log tells the source's history (SEED=${SEED})`,
   { timeout: 60_000 },
   async () => {
     for (let seed = SEED; seed < SEED + HISTORIES; seed += 1) {
-      const { found, expected, problems, cuts, orders } = await play(seed);
+      const { found, expected, told, said, problems, cuts, orders } = await play(seed);
       const what = `SEED=${seed}, ${cuts} cuts, ${orders} orders`;
       assert.deepEqual(problems, [], what);
       assert.deepEqual(found, expected, what);
+      assert.deepEqual(told, said, what);
     }
   },
 );
@@ -138,6 +142,7 @@ async function play(seed: number) {
       while (steps > 0 && random() < 0.6) {
         steps -= 1;
         source.commit(...Array.from({ length: 1 + below(4) }, () => changeOf(below, rows, steps)));
+        if (random() < 0.1) source.say(`alone ${steps}`);
         if (random() < 0.5) source.publish(below(source.invisible));
         if (random() < 0.05 && current !== undefined) {
           orders += 1;
@@ -164,21 +169,38 @@ async function play(seed: number) {
   });
   stop.abort();
   await running;
-  const { rows: told, problems } = await historyOf(log, TOPIC, 1 + orders);
-  const found = [...told.values()].map(({ id, v }) => [String(id), String(v)]);
+  const { rows: kept, problems } = await historyOf(log, TOPIC, 1 + orders);
+  const found = [...kept.values()].map(({ id, v }) => [String(id), String(v)]);
   const expected = [...source.rows].map(([id, v]) => [id, v]);
-  return { found: sorted(found), expected: sorted(expected), problems, cuts, orders };
+  const told = await messagesIn(log);
+  const { said } = source;
+  return { found: sorted(found), expected: sorted(expected), told, said, problems, cuts, orders };
 }
 
 const PRODUCER = captureProducer('test');
+
+/** One prefix, so all are in one partition. */
+async function messagesIn(log: EventLog): Promise<string[]> {
+  const { partitions = 0 } = (await log.topics()).find(({ name }) => name === MESSAGES) ?? {};
+  const all: string[] = [];
+  for (let partition = 0; partition < partitions; partition += 1)
+    for (const { value } of await recordsOf(log, MESSAGES, partition))
+      all.push(decodeMessage(must(value, 'a message has a value')).content.toString());
+  return all;
+}
 
 function changeOf(below: (n: number) => number, rows: number, step: number) {
   const id = String(1 + below(rows + 5));
   const other = String(1 + below(rows + 5));
   const v = `v${step}`;
-  return [{ to: id, v }, { from: id }, { from: id, to: id, v }, { from: id, to: other, v }][
-    below(4)
-  ] as { from?: string; to?: string; v?: string };
+  const say = `${step} of ${id}`;
+  return [
+    { to: id, v },
+    { from: id },
+    { from: id, to: id, v },
+    { from: id, to: other, v },
+    { say },
+  ][below(5)] as { from?: string; to?: string; v?: string; say?: string };
 }
 
 async function runAgainAndAgain(

@@ -1,6 +1,7 @@
 import { formatLsn, type Lsn } from '../domain/lsn.ts';
 import type { CopyTask, Position } from '../domain/position.ts';
 import type { Header } from '../domain/record-block.ts';
+import { messageTopic } from '../domain/logical-message.ts';
 import { TransactionSnapshot } from '../domain/transaction-snapshot.ts';
 import { runTogether } from '../lib/run-together.ts';
 import type { ChangeSource, SourceIdentity, Table } from '../ports/change-source.ts';
@@ -15,6 +16,7 @@ import { FirstCopy } from './first-copy.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { IncrementalCopy } from './incremental-copy.ts';
 import { LogAppender } from './log-appender.ts';
+import { MessageEncoder } from './message-encoder.ts';
 import { PassedTime } from './passed-time.ts';
 import { ProgressProbe } from './progress-probe.ts';
 import { RecordBatch } from './record-batch.ts';
@@ -52,6 +54,7 @@ export class CaptureSession {
   readonly #parts: SessionParts;
   readonly #batch: RecordBatch;
   readonly #encoder: ChangeEncoder;
+  readonly #messages: MessageEncoder;
   readonly #relations: RelationRegistry;
   readonly #appender: LogAppender;
   readonly #failed = new AbortController();
@@ -82,6 +85,16 @@ export class CaptureSession {
     encoder.clock.set(parts.clock());
     this.#batch = batch;
     this.#encoder = encoder;
+    const topic = messageTopic(config.topicPrefix);
+    this.#messages = new MessageEncoder({
+      names,
+      topic,
+      partitions: partitionsOf(topic),
+      filter: config.messages,
+      clock: encoder.clock,
+      batch,
+      log,
+    });
     this.#relations = new RelationRegistry({
       source,
       log,
@@ -199,6 +212,7 @@ export class CaptureSession {
     const follower = new StreamFollower({
       source,
       encoder: this.#encoder,
+      messages: this.#messages,
       relations: this.#relations,
       appender: this.#appender,
       copy,

@@ -77,6 +77,17 @@ test('tables are chosen as Debezium chooses them: whole names, by regular expres
   );
 });
 
+test('logical messages are chosen by one list at most', () => {
+  const both = { 'message.prefix.include.list': 'a', 'message.prefix.exclude.list': 'b' };
+  assert.throws(() => read(both), /message\.prefix\.include\.list and .*: expected one of them/);
+  assert.throws(() => read({ 'message.prefix.exclude.list': '(' }), /expected regular expressions/);
+  const { messages } = read();
+  assert.deepEqual(
+    ['audit', '', 'millrace', 'millrace2'].map((prefix) => messages.matches(prefix)),
+    [true, true, false, true],
+  );
+});
+
 test('heartbeats are off without an interval, and else as the options say', () => {
   assert.equal(read({ 'heartbeat.action.query': 'select 1' }).heartbeat, undefined);
   assert.deepEqual(read({ 'heartbeat.interval.ms': '5000' }).heartbeat, {

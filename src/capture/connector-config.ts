@@ -6,6 +6,7 @@ import {
   REQUIRED_OPTIONS,
 } from './connector-options.ts';
 import type { HeartbeatConfig } from './heartbeat.ts';
+import { MessageFilter } from './message-filter.ts';
 import { TableFilter } from './table-filter.ts';
 
 /** As libpq knows them. */
@@ -29,6 +30,8 @@ export type ConnectorConfig = Readonly<{
   publication: string;
   publicationMode: 'all_tables' | 'filtered' | 'disabled';
   tables: TableFilter;
+  /** Which logical messages are written. */
+  messages: MessageFilter;
   snapshotMode: 'initial' | 'no_data';
   skippedOperations: ReadonlySet<string>;
   tombstones: boolean;
@@ -145,6 +148,13 @@ function build(
         excludeTables: options.get('table.exclude.list'),
         includeSchemas: options.get('schema.include.list'),
         excludeSchemas: options.get('schema.exclude.list'),
+      },
+      problems,
+    ),
+    messages: MessageFilter.parse(
+      {
+        include: options.get('message.prefix.include.list'),
+        exclude: options.get('message.prefix.exclude.list'),
       },
       problems,
     ),

@@ -167,21 +167,30 @@ export class EnvelopeEncoder {
 
   #setOrigin(origin: Origin): void {
     this.#origin = origin;
-    const { prefix, database, version, streamed } = this.#names;
     const { schema, name } = this.relation.shape;
-    const us = origin.timeUs;
-    const snapshot = origin.snapshot === 'false' ? streamed : origin.snapshot;
-    const previous = origin.previousCommit === null ? 'null' : `\\"${origin.previousCommit}\\"`;
-    this.#headLength = this.#head.write(
-      `,"source":{"version":${JSON.stringify(version)},"connector":"postgresql","name":${JSON.stringify(prefix)}` +
-        `,"ts_ms":${Math.floor(us / 1000)},"snapshot":${JSON.stringify(snapshot)},"db":${JSON.stringify(database)}` +
-        `,"sequence":"[${previous},`,
-    );
-    this.#middleLength = this.#middle.write(
-      `]","ts_us":${us},"ts_ns":${us}000,"schema":${JSON.stringify(schema)},"table":${JSON.stringify(name)}` +
-        `,"txId":${origin.txId},"lsn":`,
-    );
+    const [before, between] = sourceAround(this.#names, origin, schema, name);
+    this.#headLength = this.#head.write(before);
+    this.#middleLength = this.#middle.write(between);
   }
+}
+
+/** The record's `source`, as far as it is the same for all of a transaction: before its LSN in `sequence`, and from there to `lsn`. */
+export function sourceAround(
+  { prefix, database, version, streamed }: EnvelopeNames,
+  origin: Origin,
+  schema: string,
+  table: string,
+): readonly [before: string, between: string] {
+  const us = origin.timeUs;
+  const snapshot = origin.snapshot === 'false' ? streamed : origin.snapshot;
+  const previous = origin.previousCommit === null ? 'null' : `\\"${origin.previousCommit}\\"`;
+  return [
+    `,"source":{"version":${JSON.stringify(version)},"connector":"postgresql","name":${JSON.stringify(prefix)}` +
+      `,"ts_ms":${Math.floor(us / 1000)},"snapshot":${JSON.stringify(snapshot)},"db":${JSON.stringify(database)}` +
+      `,"sequence":"[${previous},`,
+    `]","ts_us":${us},"ts_ns":${us}000,"schema":${JSON.stringify(schema)},"table":${JSON.stringify(table)}` +
+      `,"txId":${origin.txId},"lsn":`,
+  ];
 }
 
 /** When a batch is encoded: one reading of the clock serves all its records. */

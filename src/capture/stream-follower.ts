@@ -4,6 +4,7 @@ import type { ChangeSource, WalBatch, WalStream } from '../ports/change-source.t
 import type { ChangeEncoder } from './change-encoder.ts';
 import type { IncrementalCopy } from './incremental-copy.ts';
 import type { LogAppender } from './log-appender.ts';
+import type { MessageEncoder } from './message-encoder.ts';
 import type { RelationRegistry } from './relation-registry.ts';
 import { TransactionTracker } from './transaction.ts';
 import { WalDecoder } from './wal-decoder.ts';
@@ -11,6 +12,7 @@ import { WalDecoder } from './wal-decoder.ts';
 export type FollowerParts = Readonly<{
   source: ChangeSource;
   encoder: ChangeEncoder;
+  messages: MessageEncoder;
   relations: RelationRegistry;
   appender: LogAppender;
   copy: IncrementalCopy;
@@ -37,13 +39,18 @@ export class StreamFollower {
   constructor(parts: FollowerParts) {
     this.#parts = parts;
     this.#transaction = new TransactionTracker(parts.from, parts.inside);
-    this.#decoder = new WalDecoder(parts.encoder, this.#transaction, () => parts.appender.isFull);
+    this.#decoder = new WalDecoder({
+      encoder: parts.encoder,
+      messages: parts.messages,
+      transaction: this.#transaction,
+      isFull: () => parts.appender.isFull,
+    });
   }
 
   /** Ends when `signal` aborts; failures of the copy beside the stream go to `onFailure`. */
   async run(signal: AbortSignal, onFailure: (error: unknown) => void): Promise<void> {
     const { source, slot, publication, from, clock, encoder } = this.#parts;
-    const options = { slot, publication, from, messages: false };
+    const options = { slot, publication, from, messages: true };
     await using stream = await source.follow(options, signal);
     this.#stream = stream;
     stream.confirm(from); // it stands in the log, or nothing before it is wanted
@@ -89,19 +96,21 @@ export class StreamFollower {
   }
 
   async #decodeAll(wal: WalBatch, signal: AbortSignal): Promise<void> {
-    const { relations, appender, encoder, copy } = this.#parts;
-    const changesBefore = encoder.changes;
+    const { relations, appender, encoder, messages, copy } = this.#parts;
+    const writtenBefore = encoder.changes + messages.written;
     for (let next = 0; ;) {
       this.#decoder.stopsAtBoundaries = !copy.isDone;
       const halt = this.#decoder.decode(wal, next);
       if (halt.why === 'end') break;
       next = halt.next;
       if (halt.why === 'relation') await relations.learn(halt.shape);
+      else if (halt.why === 'message-topic') await messages.declare();
       else if (halt.why === 'full') await appender.room();
       else await this.#emitIfDue(signal);
     }
     appender.kick();
-    if (encoder.changes === changesBefore && this.#decoder.hasMoved) appender.positionMoved();
+    const written = encoder.changes + messages.written;
+    if (written === writtenBefore && this.#decoder.hasMoved) appender.positionMoved();
     this.#decoder.hasMoved = false;
     if (appender.isFull) await appender.room();
   }

@@ -1,3 +1,5 @@
+import { parseExpressions } from './expression-list.ts';
+
 type TableName = Readonly<{ schema: string; name: string }>;
 
 /** Which tables are captured: Debezium's include and exclude lists. */
@@ -37,10 +39,10 @@ export class TableFilter {
         'schema.include.list and schema.exclude.list: expected one of them, found both',
       );
     return new TableFilter(
-      expressions('table.include.list', lists.includeTables, problems),
-      expressions('table.exclude.list', lists.excludeTables, problems),
-      expressions('schema.include.list', lists.includeSchemas, problems),
-      expressions('schema.exclude.list', lists.excludeSchemas, problems),
+      parseExpressions('table.include.list', lists.includeTables, problems),
+      parseExpressions('table.exclude.list', lists.excludeTables, problems),
+      parseExpressions('schema.include.list', lists.includeSchemas, problems),
+      parseExpressions('schema.exclude.list', lists.excludeSchemas, problems),
     );
   }
 
@@ -65,20 +67,5 @@ export class TableFilter {
 
   #partOf(name: string): number {
     return this.#includeTables?.findIndex((part) => part.test(name)) ?? 0;
-  }
-}
-
-function expressions(
-  option: string,
-  list: string | undefined,
-  problems: string[],
-): RegExp[] | undefined {
-  if (list === undefined || list.trim() === '') return undefined;
-  const parts = list.split(/(?<!\\),/).map((part) => part.trim());
-  try {
-    return parts.map((part) => new RegExp(`^(?:${part})$`, 'i'));
-  } catch (error) {
-    problems.push(`${option}: expected regular expressions, found "${list}" (${String(error)})`);
-    return undefined;
   }
 }

@@ -8,7 +8,11 @@ const at = (n: number) => parseLsn(`0/${n.toString(16)}`);
 
 describe('TransactionTracker', () => {
   test('skips, after a restart anywhere, exactly the messages that are in the log', () => {
-    const history = fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLength: 6 });
+    const transaction = fc.array(fc.constantFrom<Kind>('data', 'logical'), { maxLength: 5 });
+    const history = fc.array(fc.oneof(transaction, fc.constant('alone' as const)), {
+      minLength: 1,
+      maxLength: 6,
+    });
     fc.assert(
       fc.property(history, fc.nat(40), (transactions, cutAfter) => {
         const before = play(new TransactionTracker(at(0), undefined), transactions, 0, cutAfter);
@@ -63,32 +67,62 @@ describe('TransactionTracker', () => {
     assert.deepEqual([tracker.next(), tracker.next()], [false, true]);
   });
 
+  test('goes on, inside a transaction, from a position that counts no logical messages', () => {
+    const tracker = new TransactionTracker(at(1), { finalLsn: at(20), messages: 2 });
+    tracker.begin(0, 20, 0, 7);
+    assert.equal(tracker.nextLogical(), true);
+    assert.deepEqual([tracker.next(), tracker.next(), tracker.next()], [false, false, true]);
+    assert.deepEqual(tracker.place, { finalLsn: at(20), messages: 3, logical: 1 });
+  });
+
+  test('a message of no transaction moves the end on, and stands for a commit in what follows', () => {
+    const tracker = new TransactionTracker(at(1), undefined);
+    tracker.begin(0, 10, 5, 7);
+    tracker.commit(at(11));
+    assert.deepEqual([tracker.alone(at(12)), tracker.alone(at(12))], [true, false]);
+    assert.equal(tracker.end, at(12));
+    const origin = { timeUs: 5, snapshot: 'false', previousCommit: 12 };
+    assert.deepEqual(tracker.origin, { ...origin, txId: null });
+    tracker.begin(0, 20, 5, 8);
+    assert.deepEqual(tracker.origin, { ...origin, txId: 8 });
+  });
+
   test('another transaction than the one the log holds a part of is refused', () => {
     const tracker = new TransactionTracker(at(1), { finalLsn: at(20), messages: 2 });
     assert.throws(() => tracker.begin(0, 40, 0, 7), { code: 'log_behind_slot' });
   });
 });
 
-/** Each transaction `i` has `sizes[i]` messages, commits at 10i+8 and ends at 10i+10. Stops after `cut` messages. */
-function play(tracker: TransactionTracker, sizes: readonly number[], from: number, cut: number) {
+type Kind = 'data' | 'logical';
+/** The messages of a transaction, or a logical one of none. */
+type History = readonly (readonly Kind[] | 'alone')[];
+
+/** Each transaction `i` commits at 10i+8, and it or the message alone ends at 10i+10. Stops after `cut` messages. */
+function play(tracker: TransactionTracker, history: History, from: number, cut: number) {
   const taken: string[] = [];
   let seen = 0;
-  for (const [index, size] of sizes.entries()) {
+  for (const [index, messages] of history.entries()) {
     if (10 * index + 10 <= from) continue; // the server does not send these again
     if (seen >= cut) break;
+    if (messages === 'alone') {
+      seen += 1;
+      if (tracker.alone(at(10 * index + 10))) taken.push(`${index}`);
+      continue;
+    }
     tracker.begin(0, 10 * index + 8, 0, index);
-    for (let message = 0; message < size; message += 1) {
+    for (const [nth, kind] of messages.entries()) {
       if (seen >= cut) return { tracker, taken };
       seen += 1;
-      if (tracker.next()) taken.push(`${index}.${message}`);
+      const isNew = kind === 'data' ? tracker.next() : tracker.nextLogical();
+      if (isNew) taken.push(`${index}.${nth}`);
     }
     tracker.commit(at(10 * index + 10));
   }
   return { tracker, taken };
 }
 
-function all(sizes: readonly number[]): string[] {
-  return sizes.flatMap((size, index) =>
-    Array.from({ length: size }, (_, message) => `${index}.${message}`),
+function all(history: History): string[] {
+  return history.flatMap((messages, index) =>
+    messages === 'alone' ? [`${index}`] : messages.map((_, nth) => `${index}.${nth}`),
   );
 }

@@ -15,14 +15,16 @@ const RECENT_WAL_BYTES = 1 << 30;
  * Where in the stream of transactions decoding stands, and which messages are in the log already.
  *
  * After a restart the server sends again, whole, the transaction in which we stopped: its first
- * data messages, as many as the position counts, are skipped. The count is of messages before any
- * filter, so that a changed filter does not shift it.
+ * data messages, as many as the position counts, are skipped, and so are its first logical messages.
+ * The counts are of messages before any filter, so that a changed filter does not shift them.
  */
 export class TransactionTracker {
   #end: Lsn;
   #final: Lsn | undefined;
   #messages = 0;
   #skip = 0;
+  #logical = 0;
+  #skipLogical = 0;
   #resume: Position['transaction'];
   #previousCommit: number;
   #commitLsn = 0;
@@ -49,14 +51,19 @@ export class TransactionTracker {
   /** What a batch that is cut now stores as the place within the transaction. */
   get place(): Position['transaction'] {
     if (this.#final === undefined || this.#skip === Number.POSITIVE_INFINITY) return this.#resume;
-    return { finalLsn: this.#final, messages: Math.max(this.#messages, this.#skip) };
+    const messages = Math.max(this.#messages, this.#skip);
+    const logical = Math.max(this.#logical, this.#skipLogical);
+    return { finalLsn: this.#final, messages, ...(logical > 0 && { logical }) };
   }
 
   begin(finalHigh: number, finalLow: number, timeUs: number, xid: number): void {
     const final = lsnOf(finalHigh, finalLow);
     this.#final = final;
     this.#messages = 0;
+    this.#logical = 0;
     this.#skip = this.#skipOf(final);
+    this.#skipLogical =
+      this.#skip === Number.POSITIVE_INFINITY ? this.#skip : (this.#resume?.logical ?? 0);
     if (this.#skip !== Number.POSITIVE_INFINITY) this.#resume = undefined;
     this.#commitLsn = finalHigh * 4_294_967_296 + finalLow;
     const nth = this.#begun++ % RECENT_TRANSACTIONS;
@@ -79,10 +86,30 @@ export class TransactionTracker {
     return this.#messages > this.#skip;
   }
 
+  /** Counts a logical message of the transaction; false when the log holds it already. */
+  nextLogical(): boolean {
+    this.#logical += 1;
+    return this.#logical > this.#skipLogical;
+  }
+
+  /**
+   * A logical message of no transaction, whose record ends at `end`; false when the log holds it
+   * already. As of commits, the server sends those that begin at or after the position. It has no
+   * time of its own, and stands for a commit in what follows, as in Debezium.
+   */
+  alone(end: Lsn): boolean {
+    if (end <= this.#end) return false;
+    this.#end = end;
+    this.#previousCommit = Number(end);
+    this.origin = { ...this.origin, txId: null, previousCommit: this.#previousCommit };
+    return true;
+  }
+
   commit(end: Lsn): void {
     if (end > this.#end) this.#end = end;
     this.#final = undefined;
     this.#skip = 0;
+    this.#skipLogical = 0;
     this.#previousCommit = Number(end);
   }
 

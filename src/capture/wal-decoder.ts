@@ -1,6 +1,7 @@
 import { lsnOf } from '../domain/lsn.ts';
 import type { WalBatch } from '../ports/change-source.ts';
 import type { ChangeEncoder } from './change-encoder.ts';
+import type { MessageEncoder } from './message-encoder.ts';
 import { readRelation, type RelationShape } from './relation.ts';
 import type { TransactionTracker } from './transaction.ts';
 import {
@@ -9,6 +10,7 @@ import {
   DELETE,
   INSERT,
   KEEPALIVE,
+  MESSAGE,
   readTimeUs,
   readUint64,
   RELATION,
@@ -23,7 +25,9 @@ export type Halt =
   | Readonly<{ why: 'end' }>
   /** The relation must be learnt before the next message. */
   | Readonly<{ why: 'relation'; shape: RelationShape; next: number }>
-  /** A commit or keepalive: a place where other work may come between. */
+  /** The topic of logical messages must be there before the next message. */
+  | Readonly<{ why: 'message-topic'; next: number }>
+  /** A commit, a keepalive, a message of no transaction: a place where other work may come between. */
   | Readonly<{ why: 'boundary'; next: number }>
   /** The records so far take as much room as they may. */
   | Readonly<{ why: 'full'; next: number }>;
@@ -35,6 +39,7 @@ const MESSAGES_BETWEEN_CHECKS = 64;
 /** Reads messages of the WAL one after another, and hands data messages to the encoder. HOT PATH. */
 export class WalDecoder {
   readonly #encoder: ChangeEncoder;
+  readonly #messages: MessageEncoder;
   readonly #transaction: TransactionTracker;
   readonly #isFull: () => boolean;
   /** Stop at each boundary. */
@@ -44,10 +49,16 @@ export class WalDecoder {
   /** Set when the position moved on without a change. */
   hasMoved = false;
 
-  constructor(encoder: ChangeEncoder, transaction: TransactionTracker, isFull: () => boolean) {
-    this.#encoder = encoder;
-    this.#transaction = transaction;
-    this.#isFull = isFull;
+  constructor(parts: {
+    encoder: ChangeEncoder;
+    messages: MessageEncoder;
+    transaction: TransactionTracker;
+    isFull: () => boolean;
+  }) {
+    this.#encoder = parts.encoder;
+    this.#messages = parts.messages;
+    this.#transaction = parts.transaction;
+    this.#isFull = parts.isFull;
   }
 
   /** Decodes from message `first` on. */
@@ -91,6 +102,13 @@ export class WalDecoder {
           this.hasMoved = true;
           if (this.stopsAtBoundaries) return { why: 'boundary', next: index + 1 };
           break;
+        case MESSAGE: {
+          const end = bounds[2 * index + 1] as number;
+          if (!this.#message(bytes, start, end)) return { why: 'message-topic', next: index };
+          if (this.stopsAtBoundaries && !transaction.isOpen)
+            return { why: 'boundary', next: index + 1 };
+          break;
+        }
         case RELATION:
           return { why: 'relation', shape: readRelation(bytes, at + 1), next: index + 1 };
         default: // types and origins say nothing that is needed here
@@ -102,5 +120,25 @@ export class WalDecoder {
       }
     }
     return END;
+  }
+
+  /** False when the topic is missing that it is to be written to: then nothing has happened. */
+  #message(bytes: Buffer, start: number, end: number): boolean {
+    const at = start + XLOG_HEADER_BYTES;
+    const prefixAt = at + 10;
+    const prefixEnd = bytes.indexOf(0, prefixAt);
+    const prefix = bytes.toString('utf8', prefixAt, prefixEnd);
+    const isWanted = this.#messages.wants(prefix);
+    if (isWanted && !this.#messages.isDeclared) return false;
+    const transaction = this.#transaction;
+    const isOfTransaction = bytes[at + 1] === 1;
+    const isNew = isOfTransaction
+      ? transaction.nextLogical()
+      : transaction.alone(lsnOf(bytes.readUInt32BE(start + 1), bytes.readUInt32BE(start + 5)));
+    if (!isOfTransaction) this.hasMoved = true;
+    if (!isNew || !isWanted) return true;
+    const content = bytes.subarray(prefixEnd + 5, end);
+    this.#messages.write(prefix, content, transaction.origin, readUint64(bytes, start + 1));
+    return true;
   }
 }

@@ -16,6 +16,8 @@ export const INSERT = 0x49;
 export const UPDATE = 0x55;
 export const DELETE = 0x44;
 export const TRUNCATE = 0x54;
+/** A logical message: tag, flags (1; 1 is of a transaction), LSN (8), prefix, 0, length of the content (4), content. */
+export const MESSAGE = 0x4d;
 
 export const OLD_KEY = 0x4b;
 export const NEW_ROW = 0x4e;

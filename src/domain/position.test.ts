@@ -13,6 +13,11 @@ test('a position survives a round trip at every stage of capture', () => {
     {
       ...base,
       end: parseLsn('0/10'),
+      transaction: { finalLsn: parseLsn('1/20'), messages: 0, logical: 2 },
+    },
+    {
+      ...base,
+      end: parseLsn('0/10'),
       copy: [{ oid: 5, schema: 'public', name: 'a', after: { order: ['id 23'], values: ['1'] } }],
     },
   ];

@@ -13,11 +13,17 @@ export type CopyTask = Readonly<{
 }>;
 
 /**
+ * What of a transaction is in the log: its first data messages, and, counted apart, its first
+ * logical messages, which older versions did not ask the server for.
+ */
+export type TransactionPlace = Readonly<{ finalLsn: Lsn; messages: number; logical?: number }>;
+
+/**
  * How far capture has come, stored in the same append as the records.
  *
- * `end` is the end LSN of the last commit whose changes are all in the log (or of WAL known to
- * hold none). Inside a transaction, `transaction` counts the data messages that are in the log, before any filter:
- * relation messages vary from session to session, and several changes share an LSN.
+ * `end` is the end LSN of the last commit whose changes are all in the log (or of a logical message of
+ * no transaction, or of WAL known to hold none). Inside a transaction, `transaction` counts what is in the
+ * log, before any filter: relation messages vary from session to session, and several changes share an LSN.
  */
 export type Position = Readonly<{
   systemId: string;
@@ -25,7 +31,7 @@ export type Position = Readonly<{
   slot: string;
   /** Undefined between the intent to create the slot and its creation. */
   end: Lsn | undefined;
-  transaction?: Readonly<{ finalLsn: Lsn; messages: number }> | undefined;
+  transaction?: TransactionPlace | undefined;
   /** What is left to copy, in this order; absent when there is nothing. */
   copy?: readonly CopyTask[] | undefined;
 }>;
@@ -39,8 +45,8 @@ export function formatPosition(position: Position): string {
     ...(end !== undefined && { end: formatLsn(end) }),
     ...(transaction && {
       transaction: {
+        ...transaction,
         finalLsn: formatLsn(transaction.finalLsn),
-        messages: transaction.messages,
       },
     }),
     ...(copy && copy.length > 0 && { copy }),
@@ -52,7 +58,7 @@ export function parsePosition(text: string): Position {
   const { end, transaction, ...rest } = JSON.parse(text) as Omit<
     Position,
     'end' | 'transaction'
-  > & { end?: string; transaction?: { finalLsn: string; messages: number } };
+  > & { end?: string; transaction?: Omit<TransactionPlace, 'finalLsn'> & { finalLsn: string } };
   return {
     ...rest,
     end: end === undefined ? undefined : parseLsn(end),

@@ -1,4 +1,5 @@
 import { MillraceError } from '../../domain/errors.ts';
+import { messageTopic } from '../../domain/logical-message.ts';
 import type { EventLog, TopicDeclaration } from '../../ports/event-log.ts';
 import type { Options, OwnTopics } from './options.ts';
 
@@ -17,6 +18,7 @@ export class CapturedTopics {
   /** As of the last declaration. */
   tables: readonly CapturedTable[] = [];
   readonly #log: EventLog;
+  readonly #messages: string;
   readonly #others: readonly string[];
   readonly #partitionsOf: (topic: string) => number;
   readonly #list: () => Promise<readonly CapturedTable[]>;
@@ -41,13 +43,13 @@ export class CapturedTopics {
     this.#log = log;
     this.#partitionsOf = partitionsOf;
     this.#list = tables;
+    this.#messages = messageTopic(topicPrefix);
     const heartbeats = options['heartbeat.topics.prefix'] ?? '__debezium-heartbeat';
     const hasTransactions = options['provide.transaction.metadata'] === 'true';
     this.#others = [
       own.signals,
       own.notifications,
       `${heartbeats}.${topicPrefix}`,
-      `${topicPrefix}.message`,
       ...(hasTransactions ? [`${topicPrefix}.transaction`] : []),
     ];
   }
@@ -62,9 +64,8 @@ export class CapturedTopics {
     refuseCollisions(tables);
     const declarations: TopicDeclaration[] = [
       ...this.#others.map((name) => ({ name, partitions: 1, cleanup: 'delete' }) as const),
-      ...tables.map(
-        ({ topic: name }) =>
-          ({ name, partitions: this.#partitionsOf(name), cleanup: 'delete' }) as const,
+      ...[this.#messages, ...tables.map(({ topic }) => topic)].map(
+        (name) => ({ name, partitions: this.#partitionsOf(name), cleanup: 'delete' }) as const,
       ),
     ].filter(({ name }) => !this.#declared.has(name));
     if (declarations.length > 0) await this.#log.createTopics(declarations);

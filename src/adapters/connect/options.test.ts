@@ -32,6 +32,12 @@ describe('completeOptions', () => {
     assert.equal(found['message.prefix.exclude.list'], undefined);
   });
 
+  test('leaves the messages of heartbeats out beside those that the file leaves out', async () => {
+    const given = { 'message.prefix.exclude.list': 'x,y' };
+    const found = await completeOptions(given, 'n', topics, kafka);
+    assert.equal(found['message.prefix.exclude.list'], 'x,y,millrace');
+  });
+
   test('tells how to log in to Kafka', async () => {
     const sasl = { mechanism: 'SCRAM-SHA-512', username: 'me', password: 'a"b' };
     const found = await completeOptions({}, 'n', topics, { ...kafka, tls: {}, sasl });

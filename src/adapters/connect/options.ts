@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { MillraceError } from '../../domain/errors.ts';
+import { OWN_PREFIX } from '../../domain/logical-message.ts';
 import type { Validation } from './rest.ts';
 
 export type Options = Readonly<Record<string, string>>;
@@ -14,11 +15,8 @@ export type KafkaAccess = Readonly<{
 /** What a connector has beside the topics of tables, for what is asked of it and what it tells. */
 export type OwnTopics = Readonly<{ signals: string; notifications: string }>;
 
-/** Of the logical messages that the heartbeat writes into the WAL. */
-const MESSAGE_PREFIX = 'millrace';
-
 /** A change of nothing: a message in the WAL, of a transaction, as a read-only copy fails on one without. */
-export const EMPTY_CHANGE = `SELECT pg_logical_emit_message(true, '${MESSAGE_PREFIX}', '')`;
+export const EMPTY_CHANGE = `SELECT pg_logical_emit_message(true, '${OWN_PREFIX}', '')`;
 
 /**
  * The options that Connect is given: those of connector.json, and where it names none, what makes
@@ -31,13 +29,13 @@ export async function completeOptions(
   topics: OwnTopics,
   kafka: KafkaAccess,
 ): Promise<Options> {
-  const hasFilter = Object.keys(options).some((option) => option.startsWith('message.prefix.'));
+  const excluded = options['message.prefix.exclude.list'] ?? '';
+  const isChosen = (options['message.prefix.include.list'] ?? '') !== '';
   const hasSignalTable = (options['signal.data.collection'] ?? '') !== '';
   return {
     // Debezium confirms only what it has read a later change of. So the heartbeat makes one.
     'heartbeat.interval.ms': '1000',
     'heartbeat.action.query': EMPTY_CHANGE,
-    ...(!hasFilter && { 'message.prefix.exclude.list': MESSAGE_PREFIX }),
     // Without a table for signals on the source, copies find by snapshots what overtook them.
     ...(!hasSignalTable && { 'read.only': 'true' }),
     'signal.enabled.channels': hasSignalTable ? 'source,kafka' : 'kafka',
@@ -51,6 +49,10 @@ export async function completeOptions(
     'notification.enabled.channels': 'sink',
     'notification.sink.topic.name': topics.notifications,
     ...options,
+    // The messages of heartbeats are of no interest, also where others are not.
+    ...(!isChosen && {
+      'message.prefix.exclude.list': excluded === '' ? OWN_PREFIX : `${excluded},${OWN_PREFIX}`,
+    }),
     // Its old name, which Debezium no longer takes.
     ...(options['snapshot.mode'] === 'never' && { 'snapshot.mode': 'no_data' }),
     name,

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { MillraceError } from '../../domain/errors.ts';
+import { OWN_PREFIX } from '../../domain/logical-message.ts';
 import { parseLsn } from '../../domain/lsn.ts';
 import type { Lsn } from '../../domain/lsn.ts';
 import { must } from '../../lib/must.ts';
@@ -22,8 +23,8 @@ import { PostgresSnapshot } from './snapshot.ts';
 import { PostgresWalStream } from './wal-stream.ts';
 import type { FollowOptions } from './wal-stream.ts';
 
-/** A commit that writes no row; every role may run it, and followers that ask for no messages see nothing. */
-const FLUSH_WAL = `SELECT set_config('synchronous_commit', 'local', true), pg_logical_emit_message(true, 'millrace', '')`;
+/** A commit that writes no row; every role may run it, and connectors leave its message out. */
+const FLUSH_WAL = `SELECT set_config('synchronous_commit', 'local', true), pg_logical_emit_message(true, '${OWN_PREFIX}', '')`;
 
 /** What `createSlot` gives; disposing it ends the snapshot, and with it a temporary slot. */
 export type CreatedSlot = Readonly<{ consistentPoint: Lsn; snapshot: PostgresSnapshot }> &
