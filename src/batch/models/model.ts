@@ -12,6 +12,8 @@ export type ModelTest = Readonly<{
   /** Unique in the project: `unique_customer_segments_customer_id`. */
   name: string;
   severity: 'warn' | 'error';
+  /** Of the file, at which it stands; of SQL, at which that begins. */
+  line: number;
 }> &
   (
     | Readonly<{ kind: 'unique'; columns: readonly string[] }>
@@ -24,13 +26,13 @@ export type ModelTest = Readonly<{
         to: Readonly<{ ref: string }> | Readonly<{ source: string }>;
         field: string;
       }>
-    /** True of every row; null passes, as in a CHECK constraint. */
+    /** True of every row; null passes, as in a CHECK constraint. May hold variables. */
     | Readonly<{ kind: 'expression'; expression: string }>
     | Readonly<{ kind: 'row_count'; min?: number; max?: number }>
     /** The newest value of a time column is at most so old at the run's time. */
     | Readonly<{ kind: 'freshness'; column: string; maxAgeSeconds: number }>
     /** A SELECT, itself a template, for rows that should not be. */
-    | Readonly<{ kind: 'sql'; sql: string; line: number }>
+    | Readonly<{ kind: 'sql'; sql: string }>
   );
 
 /** Where the rows of a model are served from the store, as one JSON value. */
@@ -41,6 +43,8 @@ export type ServedModel = Readonly<{
   expiresSeconds?: number;
   /** At most so many rows; the value tells how many there are. */
   limit: number;
+  /** Of the file. */
+  line: number;
 }>;
 
 export type ModelHeader = Readonly<{
@@ -49,7 +53,7 @@ export type ModelHeader = Readonly<{
   owner?: string;
   description?: string;
   /** By column name. */
-  columns: Readonly<Record<string, Readonly<{ description?: string }>>>;
+  columns: Readonly<Record<string, Readonly<{ description?: string; line: number }>>>;
   tests: readonly ModelTest[];
   serve: readonly ServedModel[];
   /** Of an incremental model: which of its rows a change concerns. */
@@ -60,6 +64,8 @@ export type ModelHeader = Readonly<{
     grain?: 'hour' | 'day' | 'month';
     /** By source: the column whose old and new values tell which rows of the model a change concerns. */
     affectedBy: Readonly<Record<string, string>>;
+    /** Of the file. */
+    line: number;
   }>;
   /** `duckdb`: may use SQL that Spark does not know, and runs on DuckDB alone. */
   dialect: 'portable' | 'duckdb';
@@ -79,6 +85,9 @@ export type Model = Readonly<{
   refs: readonly string[];
   /** `table` or `schema.table`. */
   sources: readonly string[];
+  /** Other models, and sources, that its tests name. */
+  testRefs: readonly string[];
+  testSources: readonly string[];
 }>;
 
 /** Values that templates take. */
