@@ -121,6 +121,27 @@ describe('the shop on a server', () => {
     assert.equal(placed.length, 1);
   });
 
+  test('each of its transactions says once who made it', async () => {
+    await client.query('CREATE PUBLICATION audited FOR ALL TABLES');
+    await client.query(`SELECT pg_create_logical_replication_slot('audited', 'pgoutput')`);
+    await generate(database, OPTIONS, NEVER);
+    // Types of the messages, in order: I, U and D change a row, M says something.
+    const transactions = await client.query(`
+      SELECT string_agg(chr(get_byte(data, 0)), '') AS kinds,
+             string_agg(CASE get_byte(data, 0) WHEN ascii('M') THEN encode(data, 'escape') END, '') AS said
+        FROM pg_logical_slot_get_binary_changes('audited', NULL, NULL,
+               'proto_version', '1', 'publication_names', 'audited', 'messages', 'true')
+       GROUP BY xid`);
+    const changing = transactions.filter(({ kinds }) => /[IUD]/.test(kinds ?? ''));
+    assert.ok(changing.length > 20);
+    assert.ok(changing.some(({ kinds }) => kinds?.includes('U')));
+    for (const { kinds, said } of changing) {
+      assert.equal(kinds?.match(/M/g)?.length, 1, kinds ?? '');
+      assert.match(said ?? '', /audit.*\{"actor":"generator"\}$/);
+    }
+    await client.query(`SELECT pg_drop_replication_slot('audited')`);
+  });
+
   test('it ends when told', async () => {
     const stop = new AbortController();
     const { batches: _, rate: __, ...endless } = OPTIONS;

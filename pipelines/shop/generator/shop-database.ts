@@ -3,6 +3,13 @@ import type { NewCustomer } from './customers.ts';
 import type { KnownProduct, NewOrder } from './orders.ts';
 import type { NewProduct } from './products.ts';
 
+/**
+ * Says who makes the changes of the statement that it stands before, in the same transaction. What is joined
+ * with it is run with it; it is MATERIALIZED, so it is said once, however many rows there are.
+ */
+const SAID = `WITH said AS MATERIALIZED (
+  SELECT pg_logical_emit_message(true, 'audit', '{"actor":"generator"}'))`;
+
 /** The statements of the generator; each is a transaction of its own. Ids are the database's. */
 export class ShopDatabase {
   readonly #query: GeneratorDatabase['query'];
@@ -41,14 +48,15 @@ export class ShopDatabase {
   async addCustomers(customers: readonly NewCustomer[]): Promise<number[]> {
     if (customers.length === 0) return [];
     return this.#ids(
-      `INSERT INTO customers
+      `${SAID}
+       INSERT INTO customers
          (id, first_name, last_name, email, phone, address, city, state, zip_code)
        SELECT id, first_name, last_name, mailbox || '.' || id || '@example.com',
               phone, address, city, state, zip_code
          FROM (SELECT nextval(pg_get_serial_sequence('customers', 'id')) AS id, planned.*
                  FROM jsonb_to_recordset($1::jsonb) AS planned
                       (first_name text, last_name text, mailbox text, phone text,
-                       address text, city text, state text, zip_code text)) AS numbered
+                       address text, city text, state text, zip_code text)) AS numbered, said
        RETURNING id`,
       [JSON.stringify(customers)],
     );
@@ -57,10 +65,11 @@ export class ShopDatabase {
   async addProducts(products: readonly NewProduct[]): Promise<KnownProduct[]> {
     if (products.length === 0) return [];
     const rows = await this.#query(
-      `INSERT INTO products (name, description, price, category, stock_quantity)
+      `${SAID}
+       INSERT INTO products (name, description, price, category, stock_quantity)
        SELECT name, description, price, category, stock_quantity
          FROM jsonb_to_recordset($1::jsonb) AS planned
-              (name text, description text, price decimal, category text, stock_quantity integer)
+              (name text, description text, price decimal, category text, stock_quantity integer), said
        RETURNING id, price`,
       [JSON.stringify(products)],
     );
@@ -76,29 +85,32 @@ export class ShopDatabase {
   }
 
   async setPhone(customer: number, phone: string): Promise<void> {
-    await this.#query(`UPDATE customers SET phone = $2, updated_at = now() WHERE id = $1`, [
-      customer,
-      phone,
-    ]);
+    await this.#query(
+      `${SAID}
+       UPDATE customers SET phone = $2, updated_at = now() FROM said WHERE id = $1`,
+      [customer, phone],
+    );
   }
 
   async setStock(product: number, stock: number): Promise<void> {
-    await this.#query(`UPDATE products SET stock_quantity = $2, updated_at = now() WHERE id = $1`, [
-      product,
-      stock,
-    ]);
+    await this.#query(
+      `${SAID}
+       UPDATE products SET stock_quantity = $2, updated_at = now() FROM said WHERE id = $1`,
+      [product, stock],
+    );
   }
 
   /** Moves each order to its next status; returns those that are not open any more. */
   async progressOrders(orders: readonly number[]): Promise<number[]> {
     if (orders.length === 0) return [];
     return this.#ids(
-      `WITH progressed AS (
+      `${SAID}, progressed AS (
          UPDATE orders
             SET status = CASE status WHEN 'pending' THEN 'processing'
                                      WHEN 'processing' THEN 'shipped'
                                      ELSE 'delivered' END,
                 updated_at = now()
+           FROM said
           WHERE id = ANY ($1::integer[]) AND status IN ('pending', 'processing', 'shipped')
           RETURNING id, status)
        SELECT planned AS id FROM unnest($1::integer[]) AS planned
@@ -111,7 +123,9 @@ export class ShopDatabase {
   /** Whether it could still be cancelled. */
   async cancelOrder(order: number): Promise<boolean> {
     const cancelled = await this.#query(
-      `UPDATE orders SET status = 'cancelled', updated_at = now()
+      `${SAID}
+       UPDATE orders SET status = 'cancelled', updated_at = now()
+         FROM said
         WHERE id = $1 AND status IN ('pending', 'processing') RETURNING id`,
       [order],
     );
@@ -121,7 +135,8 @@ export class ShopDatabase {
   /** Deletes the first of these customers that has no orders; returns its id. */
   async deleteCustomerWithoutOrders(candidates: readonly number[]): Promise<number | undefined> {
     const [deleted] = await this.#ids(
-      `DELETE FROM customers
+      `${SAID}
+       DELETE FROM customers USING said
         WHERE id = (SELECT id FROM customers
                      WHERE id = ANY ($1::integer[])
                        AND NOT EXISTS (SELECT FROM orders WHERE customer_id = customers.id)
@@ -141,7 +156,7 @@ export class ShopDatabase {
 // Rows are looked up by scalar subqueries, which stay index scans: the planner takes a list of JSON for
 // a hundred rows, and would hash the whole of the other table instead.
 const PLACE_ORDERS = `
-WITH planned AS MATERIALIZED (
+${SAID}, planned AS MATERIALIZED (
   SELECT nextval(pg_get_serial_sequence('orders', 'id')) AS order_id, listed.*,
          (SELECT id FROM customers WHERE id = customer_id) AS buyer
     FROM jsonb_to_recordset($1::jsonb) AS listed
@@ -157,7 +172,7 @@ WITH planned AS MATERIALIZED (
 ), placed AS (
   INSERT INTO orders (id, customer_id, total_amount, shipping_address)
   SELECT order_id, buyer, total, shipping_address
-    FROM summed WHERE buyer IS NOT NULL AND total IS NOT NULL
+    FROM summed, said WHERE buyer IS NOT NULL AND total IS NOT NULL
   RETURNING id, customer_id, total_amount
 ), ordered AS (
   INSERT INTO order_items (order_id, product_id, quantity, unit_price)
