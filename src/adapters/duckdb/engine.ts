@@ -1,0 +1,207 @@
+import { availableParallelism } from 'node:os';
+import {
+  type DuckDBConnection,
+  DuckDBInstance,
+  type DuckDBPreparedStatement,
+  type DuckDBResult,
+  ResultReturnType,
+  StatementType,
+} from '@duckdb/node-api';
+import { MillraceError } from '../../domain/errors.ts';
+import type { SqlEngine, SqlRows, SqlValue } from '../../ports/sql-engine.ts';
+import { failureOf } from './failure.ts';
+import { parameterOf } from './parameter.ts';
+import { SpillFolder } from './spill-folder.ts';
+import { columnsOf, rowsOf } from './value.ts';
+
+export type DuckDbOptions = Readonly<{
+  /** As DuckDB reads it: `512MB`. What does not fit is spilled. */
+  memoryLimit: string;
+  /** Each takes memory of its own in many plans; without it as many as there are cores, but at most four. */
+  threads?: number;
+  /** Created when missing; in it, a folder for what is spilled, removed at close. */
+  tempDirectory: string;
+  /** Without it, what DuckDB takes: nine tenths of the disk's free space. */
+  maxTempBytes?: number;
+}>;
+
+const MOST_THREADS = 4;
+/** DuckDB forgets an interrupt that comes before the statement has started, so it is said again until it was heard. */
+const INTERRUPT_EVERY_MS = 20;
+
+/**
+ * DuckDB in this process, in memory but for what it spills. Works in worker threads; each engine
+ * is an instance of its own, with its own memory limit.
+ *
+ * A statement waits for the one before it, `read` included: what is run within its loop, on the
+ * same engine, would wait for ever. A statement occupies one of Node's four I/O threads.
+ */
+export class DuckDbEngine implements SqlEngine {
+  readonly #instance: DuckDBInstance;
+  readonly #connection: DuckDBConnection;
+  readonly #spill: SpillFolder;
+  readonly #closing = new AbortController();
+  #last: Promise<void> = Promise.resolve();
+
+  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, spill: SpillFolder) {
+    this.#instance = instance;
+    this.#connection = connection;
+    this.#spill = spill;
+  }
+
+  static async open(options: DuckDbOptions): Promise<DuckDbEngine> {
+    await using resources = new AsyncDisposableStack();
+    const spill = resources.use(await SpillFolder.create(options.tempDirectory));
+    const { maxTempBytes, threads = Math.min(availableParallelism(), MOST_THREADS) } = options;
+    try {
+      const instance = await DuckDBInstance.create(':memory:', {
+        memory_limit: options.memoryLimit,
+        threads: String(threads),
+        temp_directory: spill.dir,
+        ...(maxTempBytes !== undefined && { max_temp_directory_size: `${maxTempBytes}B` }),
+        autoinstall_known_extensions: 'false',
+        autoload_known_extensions: 'false',
+        allow_community_extensions: 'false',
+      });
+      resources.defer(() => instance.closeSync());
+      const connection = await instance.connect();
+      resources.defer(() => connection.closeSync());
+      await connection.run("SET GLOBAL TimeZone = 'UTC'");
+      resources.move();
+      return new DuckDbEngine(instance, connection, spill);
+    } catch (error) {
+      throw failureOf(error, '');
+    }
+  }
+
+  async run(sql: string, signal?: AbortSignal): Promise<number> {
+    using _turn = await this.#turn();
+    return this.#attempt(sql, signal, async () => {
+      let written = 0;
+      for (const prepare of await this.#statementsOf(sql)) {
+        signal?.throwIfAborted();
+        using statement = disposable(await prepare());
+        written = await rowsWritten(await statement.value.run());
+      }
+      return written;
+    });
+  }
+
+  async query(
+    sql: string,
+    parameters: readonly SqlValue[] = [],
+    signal?: AbortSignal,
+  ): Promise<SqlRows> {
+    let columns: SqlRows['columns'] = [];
+    const rows: (readonly SqlValue[])[] = [];
+    for await (const batch of this.#batches(sql, parameters, signal)) {
+      columns = batch.columns;
+      for (const row of batch.rows) rows.push(row);
+    }
+    return { columns, rows };
+  }
+
+  read(sql: string, signal?: AbortSignal): AsyncIterable<SqlRows> {
+    return this.#batches(sql, [], signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    const ended = this.#last;
+    this.#closing.abort(new Error('bug: a statement on an SQL engine that was closed'));
+    await ended;
+    this.#connection.closeSync();
+    this.#instance.closeSync();
+    await this.#spill[Symbol.asyncDispose]();
+  }
+
+  async *#batches(
+    sql: string,
+    parameters: readonly SqlValue[],
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<SqlRows> {
+    using _turn = await this.#turn();
+    const result = await this.#attempt(sql, signal, async () => {
+      const [prepare, another] = await this.#statementsOf(sql);
+      if (prepare === undefined || another !== undefined)
+        throw new MillraceError('sql_failed', { problem: 'Expected one statement.' });
+      using statement = disposable(await prepare());
+      parameters.forEach((each, index) => {
+        const { value, type } = parameterOf(each);
+        statement.value.bindValue(index + 1, value, type);
+      });
+      // Awaited here, for the statement must outlive its start.
+      return await statement.value.stream();
+    });
+    const columns = columnsOf(result);
+    let empty = true;
+    for (;;) {
+      const rows = await this.#attempt(sql, signal, async () => {
+        const chunk = await result.fetchChunk();
+        return chunk === null ? [] : rowsOf(chunk);
+      });
+      if (rows.length === 0) break;
+      empty = false;
+      yield { columns, rows };
+    }
+    if (empty) yield { columns, rows: [] };
+  }
+
+  /** Of each statement in the text, what prepares it; not before its turn, since it may need those before it. */
+  async #statementsOf(sql: string): Promise<(() => Promise<DuckDBPreparedStatement>)[]> {
+    const extracted = await this.#connection.extractStatements(sql);
+    return Array.from({ length: extracted.count }, (_, index) => async () => {
+      const statement = await extracted.prepare(index);
+      // INSTALL and LOAD: the one would reach the network, the other would run foreign code.
+      if (statement.statementType !== StatementType.LOAD) return statement;
+      statement.destroySync();
+      throw new MillraceError('sql_failed', { problem: 'Extensions are not loaded here.' });
+    });
+  }
+
+  /** Waits for the statements before; until the turn is disposed of, those after it wait. */
+  async #turn(): Promise<Disposable> {
+    this.#closing.signal.throwIfAborted();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const before = this.#last;
+    this.#last = before.then(() => promise);
+    await before;
+    return { [Symbol.dispose]: resolve };
+  }
+
+  async #attempt<T>(
+    sql: string,
+    signal: AbortSignal | undefined,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    let again: NodeJS.Timeout | undefined;
+    const interrupt = () => {
+      this.#connection.interrupt();
+      again = setInterval(() => this.#connection.interrupt(), INTERRUPT_EVERY_MS);
+    };
+    signal?.addEventListener('abort', interrupt, { once: true });
+    try {
+      return await work();
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw failureOf(error, sql);
+    } finally {
+      signal?.removeEventListener('abort', interrupt);
+      clearInterval(again);
+    }
+  }
+}
+
+/** COPY and CREATE TABLE AS tell it in a row, as INSERT does. */
+async function rowsWritten(result: DuckDBResult): Promise<number> {
+  if (result.returnType !== ResultReturnType.CHANGED_ROWS) return 0;
+  const [[count] = []] = await result.getRows();
+  return typeof count === 'bigint' ? Number(count) : 0;
+}
+
+function disposable(
+  value: DuckDBPreparedStatement,
+): Disposable & { readonly value: DuckDBPreparedStatement } {
+  return { value, [Symbol.dispose]: () => value.destroySync() };
+}
