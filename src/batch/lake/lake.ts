@@ -124,6 +124,10 @@ export class Lake {
         await handle.close();
       }
       await link(draft, file);
+      if (await this.#isLate(manifest.version)) {
+        await rm(file);
+        return false;
+      }
       await flushFolder(dirname(file));
       return true;
     } catch (error) {
@@ -132,6 +136,12 @@ export class Lake {
     } finally {
       await rm(draft, { force: true });
     }
+  }
+
+  /** Others have made so many versions meanwhile that this one was free again: nobody would read it. */
+  async #isLate(version: number): Promise<boolean> {
+    const versions = await this.#versions();
+    return version > 1 ? !versions.includes(version - 1) : versions.length > KEPT_MANIFESTS;
   }
 
   async #dropOld(newest: number): Promise<void> {
