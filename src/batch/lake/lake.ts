@@ -161,7 +161,8 @@ export async function flushFile(file: string): Promise<void> {
   await flushFolder(dirname(file));
 }
 
-async function flushFolder(dir: string): Promise<void> {
+/** Makes names in it last through a power cut. */
+export async function flushFolder(dir: string): Promise<void> {
   const handle = await open(dir, 'r');
   try {
     await handle.sync();

@@ -131,7 +131,7 @@ export type LakeModel = Readonly<{
   columns: readonly Readonly<{ name: string; type: string }>[];
   rows: number;
   /** Empty for a view. */
-  files: readonly Readonly<{ path: string; rows: number; bytes: number }>[];
+  files: readonly Readonly<{ path: string; bytes: number }>[];
   /** Of a view: its SELECT over `ref` and `source` names as `millrace sql` has them. */
   sql?: string;
   /** By topic: the offsets at which it read each table. */
