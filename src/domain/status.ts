@@ -2,7 +2,12 @@
  * What each part tells of itself, as a record in the status topic, keyed by `component`; where
  * several processes may run the same part, by `component@worker`, and a tombstone when that one ends.
  */
-export type Status = ConnectorStatus | ProcessorStatus | GeneratorStatus | BatchStatus;
+export type Status =
+  | ConnectorStatus
+  | ProcessorStatus
+  | GeneratorStatus
+  | BatchStatus
+  | LakeWriterStatus;
 
 type Common = Readonly<{
   /** When this was written, ms since the epoch. */
@@ -132,4 +137,20 @@ export type BatchStatus = Common &
       warnings: number;
       errors: number;
     }>;
+  }>;
+
+export type LakeWriterStatus = Common &
+  Readonly<{
+    component: 'lake-writer';
+    state: 'starting' | 'running' | 'stopped' | 'failed';
+    /** Records in the log that the lake does not hold yet, as of the last look; gaps in offsets count. */
+    lag: number;
+    /** When the lake last held all that was in the log. */
+    flushedAtMs?: number;
+    /** Rows written since the start of the process. */
+    rows: number;
+    /** Values that did not fit the types of their columns, and are kept beside them; since the start. */
+    unfitRows: number;
+    /** Records that were no change events, since the start. */
+    deadLetters: number;
   }>;

@@ -2,6 +2,7 @@ import type {
   BatchStatus,
   ConnectorStatus,
   GeneratorStatus,
+  LakeWriterStatus,
   ProcessorStatus,
   RebuildPhase,
 } from '../../domain/status.ts';
@@ -82,6 +83,7 @@ export type StatusReport = Readonly<{
   connector?: ConnectorStatus;
   processors: readonly ProcessorStatus[];
   generator?: GeneratorStatus;
+  lake?: LakeWriterStatus;
   batch?: BatchStatus;
   /** Over the last seconds; only while running. */
   rates?: Readonly<{

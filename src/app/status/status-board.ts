@@ -2,6 +2,7 @@ import type {
   BatchStatus,
   ConnectorStatus,
   GeneratorStatus,
+  LakeWriterStatus,
   ProcessorStatus,
   Status,
 } from '../../domain/status.ts';
@@ -38,6 +39,10 @@ export class StatusBoard {
 
   get generator(): GeneratorStatus | undefined {
     return this.#told.generator;
+  }
+
+  get lake(): LakeWriterStatus | undefined {
+    return this.#told.lake;
   }
 
   get batch(): BatchStatus | undefined {

@@ -14,7 +14,7 @@ export async function readStatus(context: OperationContext): Promise<StatusRepor
     log.sizeBytes(),
     store?.sizeBytes(),
   ]);
-  const { generator, batch, workers } = statuses;
+  const { generator, lake, batch, workers } = statuses;
   const connector = statuses.connector && connectorNow(statuses.connector, running);
   const told = statuses.processors.map((each) => processorNow(each, running));
   // Of a process that runs everything, what it told is all there is to know.
@@ -37,6 +37,7 @@ export async function readStatus(context: OperationContext): Promise<StatusRepor
     ...(rates && { rates }),
     ...(connector && { connector }),
     ...(generator && { generator }),
+    ...(lake && { lake }),
     ...(batch && { batch }),
     ...(logBytes !== undefined && { logBytes }),
     ...(storeBytes !== undefined && { storeBytes }),

@@ -3,6 +3,7 @@ import type {
   ConnectorState,
   ConnectorStatus,
   GeneratorStatus,
+  LakeWriterStatus,
   ProcessorStatus,
   Status,
 } from '../../domain/status.ts';
@@ -60,6 +61,10 @@ export class ToldStatuses {
 
   get generator(): GeneratorStatus | undefined {
     return this.#oneOf('generator') as GeneratorStatus | undefined;
+  }
+
+  get lake(): LakeWriterStatus | undefined {
+    return this.#oneOf('lake-writer') as LakeWriterStatus | undefined;
   }
 
   get batch(): BatchStatus | undefined {

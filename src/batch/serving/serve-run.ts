@@ -10,7 +10,7 @@ const LAST_RUN = 'last-run';
 /** What a run made that is to be served. */
 export type ServedResult = Readonly<{
   model: string;
-  serve: readonly ServedModel[];
+  serve: readonly Omit<ServedModel, 'line'>[];
   /** Absolute paths of Parquet files, in the rows' order. */
   files: readonly string[];
   rows: number;

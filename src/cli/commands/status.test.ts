@@ -135,3 +135,47 @@ function taskOf(partition: number, worker?: string) {
     partitions: [{ topic: 'orders', partition, offset: 100, end: 120 }],
   };
 }
+
+test('shows how far the lake is, and what became of the last run of the models', () => {
+  const lines = statusLines(
+    {
+      ...REPORT,
+      lake: {
+        component: 'lake-writer',
+        atMs: 61_000,
+        state: 'running',
+        lag: 12,
+        rows: 34_567,
+        flushedAtMs: 59_000,
+        unfitRows: 1,
+        deadLetters: 0,
+      },
+      batch: {
+        component: 'batch',
+        atMs: 61_000,
+        state: 'waiting',
+        runs: 3,
+        failed: 1,
+        last: {
+          runId: 'r3',
+          startedAtMs: 51_000,
+          seconds: 0.25,
+          models: 6,
+          failedModels: ['batch_summary'],
+          warnings: 1,
+          errors: 0,
+        },
+      },
+    },
+    pc.createColors(false),
+  );
+  const from = lines.findIndex((line) => line.startsWith('LAKE'));
+  assert.deepEqual(lines.slice(from, from + 6), [
+    'LAKE     LAG  WRITTEN  CAUGHT UP  UNFIT  DEAD LETTERS',
+    'running   12   34,567  2.0 s ago      1             0',
+    '',
+    'MODELS   RUNS  FAILED  LAST RUN      TOOK  MADE  TESTS FAILED',
+    'waiting     3       1  10.0 s ago  250 ms     6             1',
+    '  not made: batch_summary',
+  ]);
+});

@@ -41,6 +41,7 @@ export function statusLines(report: StatusReport, colours: Terminal['colours']):
     connectorLines(report),
     processorLines(report),
     taskLines(report, colours),
+    lakeLines(report),
     batchLines(report, colours),
     report.topics.length === 0 ? [] : topicLines(report.topics),
     sizeLines(report),
@@ -202,6 +203,36 @@ function taskLines({ workers, processors }: StatusReport, colours: Terminal['col
       ]),
     ),
   );
+}
+
+function lakeLines({ lake, atMs }: StatusReport): string[] {
+  if (lake === undefined) return [];
+  const { state, lag, rows, flushedAtMs, unfitRows, deadLetters, problem } = lake;
+  return [
+    ...formatTable(
+      [
+        { title: 'LAKE' },
+        { title: 'LAG', align: 'right' },
+        { title: 'WRITTEN', align: 'right' },
+        { title: 'CAUGHT UP' },
+        { title: 'UNFIT', align: 'right' },
+        { title: 'DEAD LETTERS', align: 'right' },
+      ],
+      [
+        [
+          state,
+          formatCount(lag),
+          formatCount(rows),
+          flushedAtMs === undefined
+            ? '-'
+            : `${formatDuration(Math.max(0, atMs - flushedAtMs))} ago`,
+          formatCount(unfitRows),
+          formatCount(deadLetters),
+        ],
+      ],
+    ),
+    ...(problem === undefined ? [] : [`  problem: ${problem}`]),
+  ];
 }
 
 function batchLines({ batch, atMs }: StatusReport, colours: Terminal['colours']): string[] {
