@@ -3,6 +3,7 @@ import { link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { MillraceError } from '../../domain/errors.ts';
 import { FileLock } from '../../lib/file-lock.ts';
+import { flushFolder } from '../../lib/flush-file.ts';
 import { EMPTY_MANIFEST, LAKE_FORMAT, type Manifest } from './manifest.ts';
 
 const MANIFESTS = 'manifests';
@@ -147,27 +148,6 @@ export class Lake {
   async #dropOld(newest: number): Promise<void> {
     const old = (await this.#versions()).filter((version) => version <= newest - KEPT_MANIFESTS);
     for (const version of old) await rm(this.#file(version), { force: true });
-  }
-}
-
-/** Makes a file and its name last through a power cut. */
-export async function flushFile(file: string): Promise<void> {
-  const handle = await open(file, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await flushFolder(dirname(file));
-}
-
-/** Makes names in it last through a power cut. */
-export async function flushFolder(dir: string): Promise<void> {
-  const handle = await open(dir, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }
 
