@@ -1,0 +1,75 @@
+import { lakeTypeOf } from '../column-type.ts';
+import type { LakeColumn, LakeSchema } from '../manifest.ts';
+import type { SourceTable } from './source-table.ts';
+
+/** The lake's columns for the columns of change events, in their order. */
+export function lakeColumns(
+  names: readonly string[],
+  {
+    source,
+    before,
+    inferred,
+  }: Readonly<{
+    /** The table as the catalogue has it now; it may be newer than the events, or gone. */
+    source: SourceTable | undefined;
+    /** The columns that the table had last. */
+    before: readonly LakeColumn[];
+    /** PostgreSQL types of columns that nobody else knows. */
+    inferred: ReadonlyMap<string, string>;
+  }>,
+): LakeColumn[] {
+  const taken = new Set<string>();
+  const nameBefore = new Map(before.map((column) => [column.source, column]));
+  const columns = names.map((name) => {
+    const today = source?.columns.find((column) => column.name === name);
+    const sqlType = today?.sqlType ?? nameBefore.get(name)?.sqlType ?? inferred.get(name) ?? 'text';
+    return {
+      name: nameBefore.get(name)?.name ?? name,
+      source: name,
+      type: lakeTypeOf(sqlType),
+      sqlType,
+      ...(today?.missing !== undefined && { missing: today.missing }),
+    };
+  });
+  return columns.map((column) => ({ ...column, name: freeName(column.name, taken) }));
+}
+
+/** Engines don't tell names apart by case, and columns of the lake's own begin with two underscores. */
+function freeName(name: string, taken: Set<string>): string {
+  const plain = name.startsWith('__') ? `column${name}` : name;
+  let free = plain;
+  for (let nth = 2; taken.has(free.toLowerCase()); nth += 1) free = `${plain}_${nth}`;
+  taken.add(free.toLowerCase());
+  return free;
+}
+
+export function hasNames(columns: readonly { name: string }[], names: readonly string[]): boolean {
+  const known = new Set(columns.map(({ name }) => name));
+  return known.size === names.length && names.every((name) => known.has(name));
+}
+
+/** Whether events with columns of these names are rows of the schema. */
+export function isOf(schema: LakeSchema, names: readonly string[]): boolean {
+  const known = new Set(schema.columns.map(({ source }) => source));
+  return known.size === names.length && names.every((name) => known.has(name));
+}
+
+/** Whether values stand in both in the same form. */
+export function haveSameTypes(a: readonly LakeColumn[], b: readonly LakeColumn[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((column) =>
+      b.some(({ source, sqlType }) => source === column.source && sqlType === column.sqlType),
+    )
+  );
+}
+
+/** A PostgreSQL type that holds all values of these kinds of JSON, as DuckDB names them. */
+export function inferredType(kinds: readonly unknown[]): string {
+  const present = kinds.filter((kind) => kind !== null && kind !== 'NULL');
+  const all = (...of: string[]): boolean =>
+    present.length > 0 && present.every((kind) => of.includes(String(kind)));
+  if (all('BOOLEAN')) return 'boolean';
+  if (all('BIGINT', 'UBIGINT')) return 'bigint';
+  return all('BIGINT', 'UBIGINT', 'DOUBLE') ? 'double precision' : 'text';
+}
