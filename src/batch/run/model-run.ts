@@ -1,0 +1,211 @@
+import { stat } from 'node:fs/promises';
+import { dirname, relative, sep } from 'node:path';
+import { must } from '../../lib/must.ts';
+import type { StepResult, Warehouse } from '../../ports/warehouse.ts';
+import { flushFolder } from '../../lib/flush-file.ts';
+import type { Lake } from '../lake/lake.ts';
+import type { LakeModel } from '../lake/manifest.ts';
+import { stateOf } from '../lake/state.ts';
+import type { Model, Variables } from '../models/model.ts';
+import { type PlannedModel, planRun, type RunPlan } from './plan.ts';
+import {
+  newRunId,
+  remove,
+  removeRemains,
+  resultFolder,
+  saveReport,
+  scratchFolder,
+} from './run-folders.ts';
+import type { ModelReport, RunReport, TestReport } from './run-report.ts';
+import { RunResults } from './run-results.ts';
+
+export type RunOptions = Readonly<{
+  lake: Lake;
+  warehouse: Warehouse;
+  /** All of the project, each after those it reads. */
+  models: readonly Model[];
+  /** Names of those to make. */
+  build: ReadonlySet<string>;
+  /** Names of those whose tests are asked. */
+  test: ReadonlySet<string>;
+  /** Incremental models are made as a whole. */
+  fullRefresh: boolean;
+  /** What models are given as the present time. */
+  runStartedAtMs: number;
+  variables: Variables;
+  onEvent: (event: RunEvent) => void;
+  signal: AbortSignal;
+}>;
+
+/** How far a run is: `number` of `total` models and tests have ended. */
+export type RunEvent =
+  | Readonly<{ kind: 'started'; name: string; number: number; total: number }>
+  | Readonly<{ kind: 'model'; report: ModelReport; number: number; total: number }>
+  | Readonly<{ kind: 'test'; report: TestReport; number: number; total: number }>;
+
+/**
+ * Makes models and asks their tests, over one version of the lake. What was made well counts for
+ * readers from one commit on, all of it; what failed, or stands after what failed, keeps its last
+ * good result. Failures of models and tests are in the report.
+ *
+ * Throws `lake_busy` while another run makes models on the lake, `warehouse_unavailable`, what the
+ * lake throws, and the signal's reason; then nothing has changed for readers.
+ */
+export async function runModels(options: RunOptions): Promise<RunReport> {
+  const { lake, build } = options;
+  if (build.size === 0) return new ModelRun(options).run();
+  using _lock = lake.lock('models');
+  await removeRemains(lake, await lake.manifest());
+  return await new ModelRun(options).run();
+}
+
+class ModelRun {
+  readonly #options: RunOptions;
+  readonly #runId: string;
+  readonly #startedAtMs = Date.now();
+  readonly #startedMs = performance.now();
+  #number = 0;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    this.#runId = newRunId(this.#startedAtMs);
+  }
+
+  async run(): Promise<RunReport> {
+    const { lake, warehouse, runStartedAtMs } = this.#options;
+    const manifest = await lake.manifest();
+    const plan = planRun({
+      ...this.#options,
+      manifest,
+      runId: this.#runId,
+      path: (path) => lake.path(path),
+      state: (table, offsets) =>
+        stateOf(lake, table, offsets === undefined ? undefined : { offsets }),
+    });
+    let made: readonly string[] = [];
+    try {
+      const results = await this.#work(plan);
+      const models = plan.models.map((planned) => results.modelOf(planned));
+      made = await this.#commit(plan, models);
+      const report: RunReport = {
+        runId: this.#runId,
+        startedAtMs: this.#startedAtMs,
+        runStartedAtMs,
+        seconds: (performance.now() - this.#startedMs) / 1000,
+        warehouse: warehouse.description,
+        version: manifest.version,
+        models,
+        tests: plan.tests.map((planned) => results.testOf(planned)),
+      };
+      await saveReport(lake, report);
+      return report;
+    } finally {
+      await remove(lake, scratchFolder(this.#runId));
+      for (const { model, how } of plan.models)
+        if (!made.includes(model.name) && how !== 'unchanged')
+          await remove(lake, resultFolder(model.name, this.#runId));
+    }
+  }
+
+  async #work(plan: RunPlan): Promise<RunResults> {
+    const { lake, warehouse, onEvent, signal } = this.#options;
+    const results = new RunResults(plan);
+    const total = plan.models.length + plan.tests.length;
+    const models = new Map<string, PlannedModel>();
+    const tellModel = (planned: PlannedModel) => {
+      this.#number += 1;
+      onEvent({ kind: 'model', report: results.modelOf(planned), number: this.#number, total });
+    };
+    for (const planned of plan.models)
+      if (planned.how === 'unchanged' || planned.how === 'refused') tellModel(planned);
+      else models.set(planned.step, planned);
+    const tests = new Map(plan.tests.map((planned) => [planned.step, planned]));
+    await warehouse.run(
+      plan.job,
+      (event) => {
+        if ('started' in event) {
+          const name = models.has(event.started)
+            ? event.started
+            : tests.get(event.started)?.test.name;
+          if (name !== undefined) onEvent({ kind: 'started', name, number: this.#number, total });
+          return;
+        }
+        results.add(inLake(event, lake));
+        const model = models.get(event.name);
+        if (model !== undefined) tellModel(model);
+        const test = tests.get(event.name);
+        if (test === undefined) return;
+        this.#number += 1;
+        onEvent({ kind: 'test', report: results.testOf(test), number: this.#number, total });
+      },
+      signal,
+    );
+    return results;
+  }
+
+  /** Returns the names of the models whose new results count now. */
+  async #commit(plan: RunPlan, reports: readonly ModelReport[]): Promise<readonly string[]> {
+    const { lake } = this.#options;
+    const made: LakeModel[] = [];
+    for (const [index, planned] of plan.models.entries()) {
+      const report = must(reports[index], 'every model has a report');
+      if (report.outcome !== 'done' || report.how === 'unchanged') continue;
+      made.push(await this.#resultOf(planned, report));
+    }
+    if (made.length === 0) return [];
+    for (const { name, files } of made) if (files.length > 0) await this.#flush(name);
+    const names = made.map(({ name }) => name);
+    await lake.commit((manifest) => {
+      const atMs = Date.now();
+      const replaced = names.flatMap((name) => manifest.models[name]?.files ?? []);
+      return {
+        ...manifest,
+        models: {
+          ...manifest.models,
+          ...Object.fromEntries(made.map((each) => [each.name, each])),
+        },
+        removed: [...manifest.removed, ...replaced.map(({ path }) => ({ path, atMs }))],
+      };
+    });
+    return names;
+  }
+
+  async #resultOf(
+    planned: PlannedModel,
+    report: Extract<ModelReport, { outcome: 'done' }>,
+  ): Promise<LakeModel> {
+    const { lake } = this.#options;
+    if (planned.how === 'unchanged' || planned.how === 'refused')
+      throw new Error(`bug: ${report.name} was not to be made`);
+    const { fingerprint, inputs, viewSql } = planned;
+    const files = await Promise.all(
+      report.files.map(async (path) => ({ path, bytes: (await stat(lake.path(path))).size })),
+    );
+    return {
+      name: report.name,
+      materialization: planned.model.header.materialization,
+      runId: this.#runId,
+      builtAtMs: this.#startedAtMs,
+      fingerprint,
+      columns: report.columns,
+      rows: report.rows,
+      files,
+      ...(viewSql !== undefined && { sql: viewSql }),
+      inputs,
+    };
+  }
+
+  /** The names of folders; the warehouse has flushed the files. */
+  async #flush(model: string): Promise<void> {
+    const folder = this.#options.lake.path(resultFolder(model, this.#runId));
+    const ofModel = dirname(folder);
+    for (const each of [folder, ofModel, dirname(ofModel)]) await flushFolder(each);
+  }
+}
+
+/** With paths as the lake has them. */
+function inLake(result: StepResult, lake: Lake): StepResult {
+  if (result.outcome !== 'done') return result;
+  const files = result.files.map((file) => relative(lake.dir, file).split(sep).join('/'));
+  return { ...result, files };
+}
