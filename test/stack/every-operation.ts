@@ -143,6 +143,8 @@ export function everyOperation(seed: number): Step[] {
       () =>
         `update every.unique_whole set a = ${other} where a = ${id} and not exists (select from every.unique_whole where a = ${other})`,
       () => `delete from every.unique_whole where a = ${id}`,
+      () => `select pg_logical_emit_message(true, ${one(`'audit'`, `'"ü'`, `''`)}, ${text()})`,
+      () => `select pg_logical_emit_message(false, 'alone', ${text()})`,
       () => `insert into every.deferrable values (${2 * below(5e8) + parity}, ${text()})`,
       () =>
         `update every.deferrable set id = id + 1000000000 where id % 5 = ${below(5)} and id % 2 = ${parity} and id < 1000000000`,

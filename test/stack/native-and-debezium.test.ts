@@ -86,6 +86,9 @@ test(`native and Debezium write the same topics for every operation there is (SE
     differencesOf(topic, found.get(topic) ?? [], expected.get(topic) ?? []),
   );
   assert.deepEqual(differences, []);
+  const said = new Set((expected.get('message') ?? []).map(({ key }) => JSON.stringify(key)));
+  assert.ok(said.has('{"prefix":"audit"}'), 'the generator says who it is');
+  assert.ok(!said.has('{"prefix":"millrace"}'), 'the heartbeat says nothing');
   const records = [...found.values()].reduce((sum, each) => sum + each.length, 0);
   assert.ok(records > 300, `only ${records} records were compared`);
 
