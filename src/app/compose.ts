@@ -29,7 +29,8 @@ import { COMMANDS, deadLetterTopic, declaredTopics, REBUILDS } from './topics.ts
 export type Part = Readonly<{
   name: string;
   run(signal: AbortSignal): Promise<void>;
-  status?(): Status | Promise<Status>;
+  /** Undefined while there is nothing to tell. */
+  status?(): Status | undefined | Promise<Status | undefined>;
 }>;
 
 /** What it takes to find log and store. */

@@ -9,12 +9,18 @@ import type { Pipeline } from '../pipeline.ts';
 /** What of the configuration says where batch works, and with what. */
 export type BatchPlaces = Pick<Config, 'lake' | 'batch'>;
 
-export function openLake({ lake }: BatchPlaces): Promise<Lake> {
+export function openLake({ lake }: Pick<BatchPlaces, 'lake'>): Promise<Lake> {
   return Lake.open(lake.dir);
 }
 
 /** An engine of one's own. Only who asks it something loads its library. */
-export async function openEngine({ lake, batch }: BatchPlaces): Promise<SqlEngine> {
+export async function openEngine({
+  lake,
+  batch,
+}: Readonly<{
+  lake: Pick<Config['lake'], 'dir'>;
+  batch: Pick<Config['batch'], 'memory'>;
+}>): Promise<SqlEngine> {
   const { DuckDbEngine } = await import('../../adapters/duckdb/engine.ts');
   return DuckDbEngine.open({
     memoryLimit: batch.memory,
@@ -45,6 +51,6 @@ export function modelsDirOf({ models }: Pipeline, pipelineDir: string): string |
   return models === undefined && !existsSync(dir) ? undefined : dir;
 }
 
-function temporaryIn({ dir }: Config['lake']): string {
+function temporaryIn({ dir }: Pick<Config['lake'], 'dir'>): string {
   return join(dir, 'tmp');
 }

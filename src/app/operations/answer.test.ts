@@ -234,7 +234,7 @@ describe('status', () => {
     const [report] = await ask('status', {});
     assert.equal(report?.running, false);
     assert.equal(report?.generator?.rows, 9);
-    assert.equal(report?.topics.length, 5);
+    assert.equal(report?.topics.length, 6);
   });
 
   test('a board waits for a status and then knows it', async () => {

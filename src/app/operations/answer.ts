@@ -21,6 +21,7 @@ import type {
 } from './operations.ts';
 import { query } from './query.ts';
 import { replay } from './replay.ts';
+import { flushLake, serveModels } from './batch-operations.ts';
 import { reconcile } from '../reconcile/reconcile.ts';
 import { readStatus, readTopics } from '../status/status-report.ts';
 
@@ -47,6 +48,8 @@ const ANSWERS: { readonly [Name in keyof Operations]: Answer<Name> } = {
     once(() => settleDeadLetters('drop', target, context, signal)),
   query: (args, context) => query(args, context),
   replay: (args, context, signal) => replay(args, context, signal),
+  'lake.flush': (_, context) => once(() => flushLake(context)),
+  'models.serve': (args, context) => once(() => serveModels(args, context)),
   reconcile: (args, context, signal) => reconcile(args, context, signal),
   'connector.status': (_, context) => once(async () => connectorStatus(context)),
   'connector.pause': (_, context, signal) => once(() => setPaused(true, context, signal)),

@@ -41,6 +41,8 @@ export type RunningParts = Readonly<{
   commands: CommandSender;
   rates(): NonNullable<StatusReport['rates']>;
   failures(): StatusReport['failures'];
+  /** Resolves when the lake holds all that is in the log; absent where another process writes it. */
+  flushLake?(): Promise<void>;
   /** Why a part, by its name, is waiting to be tried again. */
   waitingFor(part: string): string | undefined;
 }>;

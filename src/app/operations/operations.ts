@@ -7,6 +7,7 @@ import type {
   RebuildPhase,
 } from '../../domain/status.ts';
 import type { KeptOperator, KeptValue, KeptWindow } from '../../stream/queries/state-reader.ts';
+import type { RunReport } from '../../batch/run/run-report.ts';
 import type { Figure } from '../pipeline.ts';
 
 /**
@@ -37,6 +38,10 @@ export type Operations = Readonly<{
   query: Operation<QueryArguments, KeptAnswer>;
   /** *Running.* Has a processor's results built anew, beside those that are served. */
   replay: Operation<ReplayArguments, ReplayEvent>;
+  /** Writes what the log holds into the lake, where this process does that; else at once. */
+  'lake.flush': Operation<None, Readonly<{ flushed: boolean }>>;
+  /** Serves what a run of the models made, once; without a store to serve from, nothing. */
+  'models.serve': Operation<ServeArguments, Readonly<{ keys: readonly string[] }>>;
   /** *Running.* Proves that the store equals the source while data flows. */
   reconcile: Operation<ReconcileArguments, ReconcileEvent>;
   /** What it told of itself last. */
@@ -158,6 +163,14 @@ export type StoreEntry =
   | Readonly<{ key: string; type: 'set'; members: readonly string[] }>
   /** Only from `store.get`. */
   | Readonly<{ key: string; type: 'absent' }>;
+
+export type ServeArguments = Readonly<{
+  /** As `runs/<id>.json` in the lake holds it. */
+  report: RunReport;
+  /** Folder of the models; undefined: what became of the run is served, and no rows. */
+  modelsDir?: string;
+  lakeDir: string;
+}>;
 
 export type CopyArguments = Readonly<{
   /** As schema.table, or by their topics. */

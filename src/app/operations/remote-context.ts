@@ -43,6 +43,8 @@ const NEEDS_PARTS: Readonly<Record<OperationName, boolean>> = {
   'dlq.drop': true,
   query: true,
   replay: true,
+  'lake.flush': false,
+  'models.serve': false,
   reconcile: true,
   'connector.status': false,
   'connector.pause': true,

@@ -1,0 +1,26 @@
+import { Lake } from '../../batch/lake/lake.ts';
+import { loadModels } from '../../batch/models/project.ts';
+import { openEngine } from '../batch/open.ts';
+import { serveReport } from '../batch/serve-report.ts';
+import type { OperationContext } from './operation-context.ts';
+import type { ServeArguments } from './operations.ts';
+
+/** Enough for the rows that are served: they are a file's first. */
+const MEMORY = '256MB';
+
+export async function flushLake({ running }: OperationContext): Promise<{ flushed: boolean }> {
+  await running?.flushLake?.();
+  return { flushed: running?.flushLake !== undefined };
+}
+
+/** Whoever holds the store serves, so that a run in another process is served too. */
+export async function serveModels(
+  { report, modelsDir, lakeDir }: ServeArguments,
+  { store }: OperationContext,
+): Promise<{ keys: readonly string[] }> {
+  if (store === undefined) return { keys: [] };
+  const lake = await Lake.open(lakeDir);
+  const models = modelsDir === undefined ? [] : (await loadModels(modelsDir)).models;
+  await using engine = await openEngine({ lake: { dir: lakeDir }, batch: { memory: MEMORY } });
+  return { keys: await serveReport(report, models, { lake, engine, store }) };
+}
