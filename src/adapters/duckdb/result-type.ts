@@ -19,6 +19,9 @@ const PORTABLE = new Set([
   'MAP',
 ]);
 
+/** Of a type; names of fields are in lower case, or quoted. */
+const WORD = /\b[A-Z][A-Z_]*\b/g;
+
 /** What to write instead; what stands in neither table is written as text. */
 const INSTEAD: Readonly<Record<string, string>> = {
   UTINYINT: 'SMALLINT',
@@ -56,8 +59,7 @@ export function refusalOf(columns: readonly SqlColumn[]): string | undefined {
 function isPortable(type: string): boolean {
   // Names of fields and values of enumerations stand in quotes; fixed lengths in brackets.
   return (
-    !/\[\d+\]/.test(type) &&
-    (unquoted(type).match(/[A-Z_]+/g) ?? []).every((word) => PORTABLE.has(word))
+    !/\[\d+\]/.test(type) && (unquoted(type).match(WORD) ?? []).every((word) => PORTABLE.has(word))
   );
 }
 
@@ -70,9 +72,7 @@ function portable(type: string): string {
         ? part
         : part
             .replaceAll(/\[\d+\]/g, '[]')
-            .replaceAll(/[A-Z_]+/g, (word) =>
-              PORTABLE.has(word) ? word : (INSTEAD[word] ?? 'VARCHAR'),
-            ),
+            .replaceAll(WORD, (word) => (PORTABLE.has(word) ? word : (INSTEAD[word] ?? 'VARCHAR'))),
     )
     .join('');
 }

@@ -9,7 +9,6 @@ import {
   DuckDBStructValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
-  type DuckDBType,
   DuckDBTypeId,
   DuckDBUnionValue,
   type DuckDBValue,
@@ -18,17 +17,18 @@ import type { SqlColumn, SqlValue } from '../../ports/sql-engine.ts';
 
 /** Names and types; types in the words that the lake uses, which DuckDB and Spark share. */
 export function columnsOf(result: DuckDBResult): SqlColumn[] {
-  return result
-    .columnTypes()
-    .map((type, index) => ({ name: result.columnName(index), type: typeName(type) }));
+  return result.columnTypes().map((type, index) => ({
+    name: result.columnName(index),
+    type: typeName(type.alias ?? type.toString()),
+  }));
 }
 
-/** As DuckDB writes it, but TIMESTAMPTZ and TIMETZ in one word. */
-export function typeName(type: DuckDBType): string {
-  const name = type.alias ?? type.toString();
-  return name
+/** As DuckDB's DESCRIBE writes it, but TIMESTAMPTZ and TIMETZ in one word. */
+export function typeName(type: string): string {
+  return type
     .replaceAll('TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ')
-    .replaceAll('TIME WITH TIME ZONE', 'TIMETZ');
+    .replaceAll('TIME WITH TIME ZONE', 'TIMETZ')
+    .replaceAll(/"([a-z_][a-z0-9_]*)"/g, '$1');
 }
 
 export function rowsOf(chunk: DuckDBDataChunk): SqlValue[][] {

@@ -14,6 +14,7 @@ import type {
 import { DuckDbEngine, type DuckDbOptions } from './engine.ts';
 import { literal, quoted } from './quote.ts';
 import { refusalOf, sumsOf } from './result-type.ts';
+import { typeName } from './value.ts';
 
 type StepOf<K extends WarehouseStep['kind']> = Extract<WarehouseStep, { kind: K }>;
 type Done = Pick<Extract<StepResult, { outcome: 'done' }>, 'rows' | 'files' | 'columns'>;
@@ -157,8 +158,9 @@ class RunningJob {
   }
 
   async #columnsOf(sql: string): Promise<readonly SqlColumn[]> {
-    const none = `SELECT * FROM (${bare(sql)}\n) LIMIT 0`;
-    return (await this.#engine.query(none, [], this.#signal)).columns;
+    const { rows } = await this.#engine.query(`DESCRIBE ${bare(sql)}`, [], this.#signal);
+    // Both are VARCHAR.
+    return rows.map(([name, type]) => ({ name: name as string, type: typeName(type as string) }));
   }
 
   async #accepted(sql: string): Promise<readonly SqlColumn[]> {
