@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connector, connectorConfig, recordsOf, until } from '../../test/capture.ts';
+import { cutting } from '../../test/cutting-log.ts';
 import { historyOf } from '../../test/log-history.ts';
 import { seededRandom } from '../../test/random.ts';
 import { ScriptedSource, unreachable } from '../../test/scripted-source.ts';
@@ -219,30 +220,6 @@ async function runAgainAndAgain(
       if (!(error instanceof MillraceError) || error.code !== 'source_unreachable') throw error;
     }
   }
-}
-
-/** A log whose appends may fail, before or after they are durable, as in a crash. */
-function cutting(log: EventLog, mayCut: (isDurable: boolean) => void): EventLog {
-  return new Proxy(log, {
-    get(target, name, receiver): unknown {
-      if (name !== 'openProducer') {
-        const value: unknown = Reflect.get(target, name, receiver);
-        return typeof value === 'function' ? value.bind(target) : value;
-      }
-      return async (producerName: string) => {
-        const producer = await target.openProducer(producerName);
-        return {
-          position: producer.position,
-          close: () => producer.close(),
-          append: async (...what: Parameters<typeof producer.append>) => {
-            mayCut(false);
-            await producer.append(...what);
-            mayCut(true);
-          },
-        };
-      };
-    },
-  });
 }
 
 function sorted(rows: string[][]): string[][] {

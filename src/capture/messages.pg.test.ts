@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { captured, capturing, recordsOf, until } from '../../test/capture.ts';
+import {
+  captured,
+  capturing,
+  connector,
+  connectorConfig,
+  recordsOf,
+  until,
+} from '../../test/capture.ts';
+import { cutting } from '../../test/cutting-log.ts';
 import { temporaryPostgres, type TemporaryPostgres } from '../../test/postgres.ts';
 import { MemoryEventLog } from '../adapters/memory/event-log.ts';
 import { PostgresClient } from '../adapters/postgres/client.ts';
+import { PostgresSource } from '../adapters/postgres/source.ts';
 import { AUDIT_PREFIX, auditOf, auditStatement } from '../domain/audit.ts';
+import { MillraceError, remedyFor } from '../domain/errors.ts';
 import { decodeMessage, type LogicalMessage } from '../domain/logical-message.ts';
 import { must } from '../lib/must.ts';
 import type { EventLog } from '../ports/event-log.ts';
@@ -36,20 +46,15 @@ describe('logical messages', { timeout: 60_000 }, () => {
     await client.query(`
       create schema if not exists ${schema};
       create table if not exists ${schema}.t (id int primary key)`);
-    const names = {
-      'slot.name': schema,
-      'publication.name': schema,
-      'schema.include.list': schema,
-    };
-    const { connector, stop } = await capturing(server, log, { ...names, ...options });
+    const running = await capturing(server, log, { ...namesOf(schema), ...options });
     const rows = async () =>
       (await captured(log, `test_server.${schema}.`)).map(({ value }) => value as Value);
     await steps();
     lastId += 1;
     await client.query(`insert into ${schema}.t values (${lastId})`);
     await until(async () => (await rows()).some((row) => row.after.id === lastId));
-    const { changes } = connector.status();
-    await stop();
+    const { changes } = running.connector.status();
+    await running.stop();
     return { log, changes, rows: await rows(), messages: await messagesIn(log) };
   };
 
@@ -89,6 +94,44 @@ describe('logical messages', { timeout: 60_000 }, () => {
       again.messages.map(({ content }) => content.toString()),
       ['alone a', 'with a', 'alone b', 'with b', 'alone c', 'with c'],
     );
+  });
+
+  test('are neither lost nor doubled where capture is cut off inside a transaction', async () => {
+    const { log } = await capturedOf('cut', async () => undefined);
+    const said = Array.from({ length: 2000 }, (_, nth) => String(nth));
+    await client.query(`
+      do $$ begin
+        for nth in 0..1999 loop
+          insert into cut.t values (10000 + nth);
+          perform pg_logical_emit_message(true, 'p', nth::text);
+          perform pg_logical_emit_message(true, 'millrace', repeat('x', 2000));
+        end loop;
+      end $$;
+      select pg_logical_emit_message(false, 'p', 'alone');`);
+    let cuts = 0;
+    let appends = 0;
+    const cutOff = (isDurable: boolean): void => {
+      appends += isDurable ? 0 : 1;
+      if (cuts >= 6 || isDurable !== (cuts % 2 === 0)) return;
+      cuts += 1;
+      throw new MillraceError('source_unreachable', { address: 'cut off here' });
+    };
+    await using source = await PostgresSource.open(server);
+    const config = connectorConfig(server, namesOf('cut'));
+    const stop = new AbortController();
+    void until(async () => (await messagesIn(log)).length > said.length).then(() => stop.abort());
+    while (!stop.signal.aborted)
+      await connector(source, cutting(log, cutOff), config)
+        .run(stop.signal)
+        .catch((error: unknown) => {
+          if (remedyFor(error).retry !== 'auto') throw error;
+        });
+    assert.deepEqual(
+      (await messagesIn(log)).map(({ content }) => content.toString()),
+      ['alone', ...said], // it did not wait for the commit
+    );
+    assert.equal((await recordsOf(log, 'test_server.cut.t')).length, 1 + said.length);
+    assert.deepEqual({ cuts, goesOn: appends > cuts }, { cuts: 6, goesOn: true });
   });
 
   test('are chosen by their prefix', async () => {
@@ -144,6 +187,10 @@ describe('logical messages', { timeout: 60_000 }, () => {
     assert.equal(said.txId, rows[0]?.source.txId);
   });
 });
+
+function namesOf(schema: string): Record<string, string> {
+  return { 'slot.name': schema, 'publication.name': schema, 'schema.include.list': schema };
+}
 
 async function messagesIn(log: EventLog): Promise<LogicalMessage[]> {
   if ((await log.topics()).every(({ name }) => name !== TOPIC)) return [];
