@@ -28,10 +28,14 @@ export type Cut = Readonly<{
 }>;
 
 /**
- * The newest base at or before the wanted position, and the changes between the two. A state as of
- * a time has the columns of then; others have today's. Throws `lake_horizon`.
+ * The newest base at or before the wanted position, and the changes between the two. Columns are
+ * today's, or those that the table had by then. Throws `lake_horizon`.
  */
-export function planState(table: LakeTable, upTo?: UpTo): StatePlan {
+export function planState(
+  table: LakeTable,
+  upTo: UpTo | undefined,
+  columns: 'today' | 'then',
+): StatePlan {
   const timeMs = upTo !== undefined && 'timeMs' in upTo ? upTo.timeMs : undefined;
   const to = upTo !== undefined && 'offsets' in upTo ? upTo.offsets : undefined;
   const base = table.bases.findLast((each) => isBefore(each, to, timeMs));
@@ -48,7 +52,7 @@ export function planState(table: LakeTable, upTo?: UpTo): StatePlan {
   const unavailable = new Set(files.flatMap((file) => file.unavailable));
   // Left-out values may stand before a copy that kept their rows; without such values, nothing there matters.
   const needed = unavailable.size > 0 ? files : files.filter((file) => !isGone(file, resets));
-  const newest = timeMs === undefined ? table.schemas.length - 1 : newestSchema(base, files, table);
+  const newest = columns === 'today' ? table.schemas.length - 1 : newestSchema(base, files, table);
   return {
     base,
     whole: needed.filter((file) => isInside(file, cut)),

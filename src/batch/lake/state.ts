@@ -27,12 +27,13 @@ import type { TableRelation, UpTo } from './table-relation.ts';
  * the changes that are kept.
  */
 export function stateOf(lake: Pick<Lake, 'path'>, table: LakeTable, upTo?: UpTo): TableRelation {
-  return relationOf(lake, table, planState(table, upTo), []);
+  const columns = upTo !== undefined && 'timeMs' in upTo ? 'then' : 'today';
+  return relationOf(lake, table, planState(table, upTo, columns), []);
 }
 
-/** As `stateOf`, and of each row what a base keeps of its last change. */
-export function baseOf(lake: Pick<Lake, 'path'>, table: LakeTable, upTo?: UpTo): TableRelation {
-  return relationOf(lake, table, planState(table, upTo), BASE_COLUMNS);
+/** What a base at some offsets holds: the rows in the columns of then, and of each what its last change told. */
+export function baseOf(lake: Pick<Lake, 'path'>, table: LakeTable, upTo: UpTo): TableRelation {
+  return relationOf(lake, table, planState(table, upTo, 'then'), BASE_COLUMNS);
 }
 
 /** All changes that are kept: today's columns, then those that were dropped, then the lake's own. */

@@ -1,0 +1,66 @@
+import { readdir, rm, stat } from 'node:fs/promises';
+import type { Lake } from './lake.ts';
+import type { Manifest } from './manifest.ts';
+
+/** Who still reads by a manifest that named a file has so long to open it. */
+const GRACE_MS = 15 * 60_000;
+/** A file that no manifest names may be one that is being written. */
+const ORPHAN_MS = 60 * 60_000;
+
+/** Deletes files that were replaced a while ago; returns how many. */
+export async function removeReplaced(lake: Lake, nowMs: number): Promise<number> {
+  const { removed } = await lake.manifest();
+  const due = new Set(
+    removed.flatMap(({ path, atMs }) => (atMs <= nowMs - GRACE_MS ? [path] : [])),
+  );
+  // The list is cut after: a crash in between only means that they are deleted again.
+  for (const path of due) await rm(lake.path(path), { force: true });
+  if (due.size === 0) return 0;
+  await lake.commit((manifest) => ({
+    ...manifest,
+    removed: manifest.removed.filter(({ path, atMs }) => !(due.has(path) && atMs <= nowMs)),
+  }));
+  return due.size;
+}
+
+/**
+ * Deletes files of changes and bases that no manifest names: what those left who died. Bases are
+ * compaction's alone, whose lock the caller holds. Results of models are their runner's to clear up.
+ */
+export async function removeOrphans(lake: Lake, nowMs: number): Promise<void> {
+  const before = [...(await files(lake, 'bases')), ...(await files(lake, 'changes'))];
+  // Listed first: what is committed in between is named.
+  const named = namedIn(await lake.manifest());
+  for (const path of before) {
+    if (named.has(path)) continue;
+    const found = await stat(lake.path(path)).catch(() => undefined);
+    if (found === undefined) continue;
+    if (path.startsWith('bases/') || found.mtimeMs < nowMs - ORPHAN_MS)
+      await rm(lake.path(path), { force: true });
+  }
+}
+
+function namedIn({ tables, removed }: Manifest): ReadonlySet<string> {
+  return new Set([
+    ...removed.map(({ path }) => path),
+    ...Object.values(tables).flatMap(({ changes, bases }) => [
+      ...changes.map(({ path }) => path),
+      ...bases.flatMap((base) => base.files.map(({ path }) => path)),
+    ]),
+  ]);
+}
+
+/** Relative to the lake. */
+async function files(lake: Lake, folder: string): Promise<string[]> {
+  const entries = await readdir(lake.path(folder), { recursive: true, withFileTypes: true }).catch(
+    (error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+      throw error;
+    },
+  );
+  return entries
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) =>
+      `${parentPath}/${name}`.slice(lake.dir.length + 1).replaceAll('\\', '/'),
+    );
+}
