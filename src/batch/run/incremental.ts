@@ -3,7 +3,6 @@ import type { LakeModel, LakeOffsets, LakeTable } from '../lake/manifest.ts';
 import type { TableRelation } from '../lake/table-relation.ts';
 import { sqlIdentifier } from '../models/literal.ts';
 import type { ModelHeader } from '../models/model.ts';
-import { type Inputs, sameOffsets } from './inputs.ts';
 
 export type Incremental = NonNullable<ModelHeader['incremental']>;
 
@@ -15,14 +14,15 @@ export type Refresh =
   | Readonly<{ kind: 'affected'; changes: readonly ChangesSince[] }>
   | Readonly<{ kind: 'unchanged' }>;
 
-/** Changes of a source that the last result has not, or not all of it has, taken into account. */
-export type ChangesSince = Readonly<{
+/** A table that an incremental model reads. */
+export type AffectingSource = Readonly<{
   table: LakeTable;
-  /** The source's column whose values tell what is affected. */
+  /** The table's column whose values tell what is affected. */
   column: string;
-  from: LakeOffsets;
-  to: LakeOffsets;
 }>;
+
+/** Changes of a source that the last result does not take into account. */
+export type ChangesSince = AffectingSource & Readonly<{ from: LakeOffsets }>;
 
 /**
  * Decides how an incremental model comes to equal what a full refresh would make. Whenever the lake
@@ -32,27 +32,20 @@ export function refreshOf(
   given: Readonly<{
     previous: LakeModel | undefined;
     fingerprint: string;
-    inputs: Inputs;
-    /** By topic. */
-    affectedBy: Readonly<Record<string, string>>;
+    sources: readonly AffectingSource[];
   }>,
 ): Refresh {
-  const { previous, fingerprint, inputs, affectedBy } = given;
+  const { previous, fingerprint, sources } = given;
   if (previous === undefined) return full('it has no result yet');
   if (previous.fingerprint !== fingerprint)
-    return full('its SQL, its columns, or what it is made of has changed');
+    return full('its SQL, its settings, or the columns of what it reads have changed');
   const changes: ChangesSince[] = [];
-  for (const [topic, { table, from: least, to }] of Object.entries(inputs)) {
-    const from = previous.inputs[topic];
-    const name = `${table.schema}.${table.name}`;
-    if (from === undefined) return full(`it has not read ${name} before`);
-    if (sameOffsets(from, to) && sameOffsets(least, to)) continue;
-    const column = affectedBy[topic];
-    if (column === undefined)
-      return full(`${name} has changed, and affected_by does not say what that concerns`);
+  for (const { table, column } of sources) {
+    const from = previous.inputs[table.topic] ?? {};
+    if (sameOffsets(from, table.offsets)) continue;
     const gap = gapIn(table, from);
-    if (gap !== undefined) return full(`${name} ${gap}`);
-    changes.push({ table, column, from, to });
+    if (gap !== undefined) return full(`${table.schema}.${table.name} ${gap}`);
+    changes.push({ table, column, from });
   }
   return changes.length === 0 ? { kind: 'unchanged' } : { kind: 'affected', changes };
 }
@@ -73,6 +66,12 @@ function gapIn(
   const today = schemas.at(-1)?.id;
   const isOld = changes.some((file) => file.schema !== today && isSince(file.offsets, from));
   return isOld ? 'had other columns since' : undefined;
+}
+
+function sameOffsets(a: LakeOffsets, b: LakeOffsets): boolean {
+  return [...Object.keys(a), ...Object.keys(b)].every(
+    (partition) => (a[partition] ?? 0) === (b[partition] ?? 0),
+  );
 }
 
 /** Some offset of the file is at or after `from`. */
@@ -116,11 +115,11 @@ export function affectedValues(
   }>,
 ): Readonly<{ sql: string; relations: readonly FileRelation[] }> {
   const relations: FileRelation[] = [];
-  const selects = changes.flatMap(({ table, column, from, to }, index) => {
+  const selects = changes.flatMap(({ table, column, from }, index) => {
     const changed = changedRows(`_changed__${model}__${index}`, table, from, lake.path);
     relations.push(changed);
     const name = sqlIdentifier(changed.name);
-    const isNew = `(${partitionsBetween(from, to)})`;
+    const isNew = `(${since(table, from)})`;
     const value = (row: string): string =>
       affectedValue(incremental, `${row}.${sqlIdentifier(column)}`);
     const after = `SELECT ${value('changed')} AS value FROM ${name} AS changed WHERE ${isNew}`;
@@ -162,12 +161,11 @@ function changedRows(
   };
 }
 
-function partitionsBetween(from: LakeOffsets, to: LakeOffsets): string {
-  const ranges = Object.entries(to).map(
-    ([partition, end]) =>
-      `(__partition = ${partition} AND __offset >= ${from[partition] ?? 0} AND __offset < ${end})`,
+function since({ offsets }: LakeTable, from: LakeOffsets): string {
+  const ranges = Object.keys(offsets).map(
+    (partition) => `(__partition = ${partition} AND __offset >= ${from[partition] ?? 0})`,
   );
-  return ranges.length === 0 ? 'FALSE' : ranges.join(' OR ');
+  return ranges.join(' OR ');
 }
 
 /** Where the model's own SQL begins within `mergedSql`, from 1. */

@@ -55,7 +55,7 @@ export async function runModels(options: RunOptions): Promise<RunReport> {
   const { lake, build } = options;
   if (build.size === 0) return new ModelRun(options).run();
   using _lock = lake.lock('models');
-  await removeRemains(lake, await lake.manifest());
+  await removeRemains(lake);
   return await new ModelRun(options).run();
 }
 

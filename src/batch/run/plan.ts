@@ -16,7 +16,6 @@ import {
   mergedSql,
   refreshOf,
 } from './incremental.ts';
-import { bothInputs, type Inputs, leastOf } from './inputs.ts';
 import { findTable, missingSource } from './source-table.ts';
 import { failuresFolder, resultFolder, scratchFolder } from './run-folders.ts';
 import { failingRowsSql, KEPT_ROWS } from './tests.ts';
@@ -40,7 +39,7 @@ export type PlannedModel = Readonly<{ model: Model }> &
         step: string;
         sqlLine: number;
         fingerprint: string;
-        inputs: Readonly<Record<string, LakeOffsets>>;
+        inputs: Inputs;
         /** Of a view, as the manifest keeps it. */
         viewSql?: string;
       }>
@@ -93,6 +92,9 @@ export function checkStep({ name }: ModelTest): string {
 
 /** Why a model can't be read; `because` is the model, if it is one's fault. */
 type Unreadable = Readonly<{ problem: string; because?: string }>;
+
+/** As `LakeModel.inputs`. */
+type Inputs = LakeModel['inputs'];
 
 /** What a model's name stands for in the job, for those that read it. */
 type Readable = Readonly<{
@@ -159,7 +161,7 @@ class Planner {
       step: name,
       sqlLine: 1,
       fingerprint,
-      inputs: leastOf(inputs.inputs),
+      inputs: inputs.inputs,
       viewSql,
     });
   }
@@ -179,9 +181,9 @@ class Planner {
     const { name } = model;
     const sql = renderSql(model.sql, this.#context(name));
     const fingerprint = fingerprintOf(model, sql, inputs);
-    const refresh = this.#refresh(model, fingerprint, inputs.inputs);
+    const refresh = this.#refresh(model, fingerprint);
     const previous = manifest.models[name];
-    const made = { fingerprint, inputs: leastOf(inputs.inputs) };
+    const made = { fingerprint, inputs: inputs.inputs };
     if (refresh.kind === 'unchanged' && previous !== undefined) {
       this.#relations.set(name, resultRelation(name, previous, path));
       this.#planned.push({ model, how: 'unchanged', result: previous });
@@ -203,18 +205,16 @@ class Planner {
     this.#planned.push({ model, how: 'full', ...why, step: name, sqlLine: 1, ...made });
   }
 
-  #refresh(model: Model, fingerprint: string, inputs: Inputs): ReturnType<typeof refreshOf> {
+  #refresh(model: Model, fingerprint: string): ReturnType<typeof refreshOf> {
     const { manifest, fullRefresh } = this.#request;
     const { incremental } = model.header;
     if (incremental === undefined) return { kind: 'full', why: '' };
     if (fullRefresh) return { kind: 'full', why: 'it was asked for' };
-    const affectedBy = Object.fromEntries(
-      Object.entries(incremental.affectedBy).flatMap(([source, column]) => {
-        const table = findTable(manifest, source);
-        return table === undefined ? [] : [[table.topic, column]];
-      }),
-    );
-    return refreshOf({ previous: manifest.models[model.name], fingerprint, inputs, affectedBy });
+    const sources = Object.entries(incremental.affectedBy).map(([source, column]) => ({
+      table: must(findTable(manifest, source), `${model.name} was found to read it`),
+      column,
+    }));
+    return refreshOf({ previous: manifest.models[model.name], fingerprint, sources });
   }
 
   /** The step that finds the affected values. */
@@ -313,7 +313,7 @@ class Planner {
     if (table === undefined) return { problem: missingSource(source, manifest) };
     const name = sourceRelation(table);
     const fingerprint = hashOf([table.topic, table.key, table.schemas.at(-1)?.columns]);
-    const inputs = { [table.topic]: { table, from: table.offsets, to: table.offsets } };
+    const inputs = { [table.topic]: table.offsets };
     if (!this.#sources.has(name)) {
       this.#sources.add(name);
       const { sql, relations } = state(table);
@@ -345,11 +345,7 @@ class Planner {
     if (result === undefined)
       return { problem: `the model ${name} has no result yet: run it too, as with +` };
     this.#relations.set(name, resultRelation(name, result, path));
-    const inputs = Object.entries(result.inputs).flatMap(([topic, offsets]) => {
-      const table = manifest.tables[topic];
-      return table === undefined ? [] : [[topic, { table, from: offsets, to: offsets }] as const];
-    });
-    return { fingerprint: result.fingerprint, inputs: Object.fromEntries(inputs), after: [] };
+    return { fingerprint: result.fingerprint, inputs: result.inputs, after: [] };
   }
 }
 
@@ -363,6 +359,21 @@ function resultRelation(
   path: (relative: string) => string,
 ): FileRelation {
   return { name, files: files.map((file) => path(file.path)), columns };
+}
+
+/** Of what reads both: a result that was not made anew may have read less of a table. */
+function bothInputs(a: Inputs, b: Inputs): Inputs {
+  const topics = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return Object.fromEntries(
+    [...topics].map((topic) => [topic, leastOf(a[topic] ?? b[topic], b[topic] ?? a[topic])]),
+  );
+}
+
+function leastOf(a: LakeOffsets = {}, b: LakeOffsets = {}): LakeOffsets {
+  const partitions = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return Object.fromEntries(
+    [...partitions].map((partition) => [partition, Math.min(a[partition] ?? 0, b[partition] ?? 0)]),
+  );
 }
 
 /** Of all that a model's rows depend on, beside the rows of its sources; the run's time, where the SQL has it. */

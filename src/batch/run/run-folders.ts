@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { MillraceError } from '../../domain/errors.ts';
 import type { Lake } from '../lake/lake.ts';
-import type { Manifest } from '../lake/manifest.ts';
+import { removeReplaced } from '../lake/rubbish.ts';
 import type { RunReport } from './run-report.ts';
 
 const MODELS = 'models';
@@ -42,10 +42,12 @@ export function scratchFolder(runId: string): string {
 }
 
 /**
- * Removes what runs left that died, and reports past their number with their failing rows. For the
+ * Removes results that were replaced a while ago, what runs left that died, and reports past their number with their failing rows. For the
  * holder of the lock, before it begins: no other run goes on.
  */
-export async function removeRemains(lake: Lake, manifest: Manifest): Promise<void> {
+export async function removeRemains(lake: Lake): Promise<void> {
+  await removeReplaced(lake, Date.now());
+  const manifest = await lake.manifest();
   const named = [
     ...Object.values(manifest.models).flatMap(({ files }) => files),
     ...manifest.removed,
