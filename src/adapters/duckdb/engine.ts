@@ -8,10 +8,11 @@ import {
   StatementType,
 } from '@duckdb/node-api';
 import { MillraceError } from '../../domain/errors.ts';
+import { ScratchFolder } from '../../lib/scratch-folder.ts';
 import type { SqlEngine, SqlRows, SqlValue } from '../../ports/sql-engine.ts';
-import { failureOf } from './failure.ts';
+import { failureOf, isUnnamedDamage, parquetFilesIn } from './failure.ts';
 import { parameterOf } from './parameter.ts';
-import { SpillFolder } from './spill-folder.ts';
+import { literal } from './quote.ts';
 import { columnsOf, rowsOf } from './value.ts';
 
 export type DuckDbOptions = Readonly<{
@@ -39,11 +40,15 @@ const INTERRUPT_EVERY_MS = 20;
 export class DuckDbEngine implements SqlEngine {
   readonly #instance: DuckDBInstance;
   readonly #connection: DuckDBConnection;
-  readonly #spill: SpillFolder;
-  readonly #closing = new AbortController();
+  readonly #spill: ScratchFolder;
+  #closed = false;
   #last: Promise<void> = Promise.resolve();
 
-  private constructor(instance: DuckDBInstance, connection: DuckDBConnection, spill: SpillFolder) {
+  private constructor(
+    instance: DuckDBInstance,
+    connection: DuckDBConnection,
+    spill: ScratchFolder,
+  ) {
     this.#instance = instance;
     this.#connection = connection;
     this.#spill = spill;
@@ -51,7 +56,7 @@ export class DuckDbEngine implements SqlEngine {
 
   static async open(options: DuckDbOptions): Promise<DuckDbEngine> {
     await using resources = new AsyncDisposableStack();
-    const spill = resources.use(await SpillFolder.create(options.tempDirectory));
+    const spill = resources.use(await ScratchFolder.create(options.tempDirectory, 'duckdb-'));
     const { maxTempBytes, threads = Math.min(availableParallelism(), MOST_THREADS) } = options;
     try {
       const instance = await DuckDBInstance.create(':memory:', {
@@ -76,7 +81,7 @@ export class DuckDbEngine implements SqlEngine {
 
   async run(sql: string, signal?: AbortSignal): Promise<number> {
     using _turn = await this.#turn();
-    return this.#attempt(sql, signal, async () => {
+    return await this.#attempt(sql, signal, async () => {
       let written = 0;
       for (const prepare of await this.#statementsOf(sql)) {
         signal?.throwIfAborted();
@@ -106,10 +111,9 @@ export class DuckDbEngine implements SqlEngine {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#closing.signal.aborted) return;
-    const ended = this.#last;
-    this.#closing.abort(new Error('bug: a statement on an SQL engine that was closed'));
-    await ended;
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#last;
     this.#connection.closeSync();
     this.#instance.closeSync();
     await this.#spill[Symbol.asyncDispose]();
@@ -161,7 +165,7 @@ export class DuckDbEngine implements SqlEngine {
 
   /** Waits for the statements before; until the turn is disposed of, those after it wait. */
   async #turn(): Promise<Disposable> {
-    this.#closing.signal.throwIfAborted();
+    if (this.#closed) throw new Error('bug: a statement on an SQL engine that was closed');
     const { promise, resolve } = Promise.withResolvers<void>();
     const before = this.#last;
     this.#last = before.then(() => promise);
@@ -185,11 +189,27 @@ export class DuckDbEngine implements SqlEngine {
       return await work();
     } catch (error) {
       signal?.throwIfAborted();
-      throw failureOf(error, sql);
+      const failure = failureOf(error, sql);
+      throw isUnnamedDamage(failure) ? await this.#withDamagedFile(failure, sql) : failure;
     } finally {
       signal?.removeEventListener('abort', interrupt);
       clearInterval(again);
     }
+  }
+
+  /** Finds the file by reading each that the statement may have read, alone. */
+  async #withDamagedFile(failure: MillraceError, sql: string): Promise<MillraceError> {
+    const views = await this.#connection.run('SELECT sql FROM duckdb_views() WHERE NOT internal');
+    const texts = [sql, ...(await views.getRows()).map(([text]) => String(text))];
+    for (const file of parquetFilesIn(texts.join('\n')))
+      try {
+        await this.#connection.run(`SELECT max(COLUMNS(*)) FROM read_parquet(${literal(file)})`);
+      } catch {
+        // In whatever words: alone, too, it can't be read.
+        const { problem } = failure.facts;
+        return new MillraceError('lake_file_damaged', { file, problem }, failure.cause);
+      }
+    return failure;
   }
 }
 

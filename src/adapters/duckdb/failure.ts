@@ -8,7 +8,11 @@ const DAMAGES = [
   /No magic bytes found at end of file '([^']+)'/,
   /Footer length error in file '([^']+)'/,
   /Failed to read file "([^"]+\.parquet)"/,
+  /Invalid string encoding found in Parquet file "([^"]+)"/,
 ];
+/** The same, of which file it does not say. */
+const UNNAMED_DAMAGE =
+  /^Invalid (Input )?Error: (TProtocolException|Out of buffer|Variable-length int|don't know what type)/;
 
 /** As `MillraceError` of the port's; what has a code stays as it is. */
 export function failureOf(error: unknown, sql: string): unknown {
@@ -29,6 +33,19 @@ export function failureOf(error: unknown, sql: string): unknown {
     { problem: problemOf(said), ...(line !== undefined && { line: Number(line) }) },
     error,
   );
+}
+
+export function isUnnamedDamage(failure: unknown): failure is MillraceError {
+  if (!(failure instanceof MillraceError) || failure.code !== 'sql_failed') return false;
+  return UNNAMED_DAMAGE.test(String(failure.facts['problem']));
+}
+
+/** That SQL reads: they stand in it as literals, and not as where it writes to. Each once. */
+export function parquetFilesIn(sql: string): string[] {
+  const found = new Set<string>();
+  for (const [, to, text = ''] of sql.matchAll(/(\bTO\s+)?'((?:[^']|'')*)'/gi))
+    if (to === undefined && text.endsWith('.parquet')) found.add(text.replaceAll("''", "'"));
+  return [...found];
 }
 
 function fullDisk(said: string): Record<string, string> {
