@@ -1,4 +1,5 @@
 import { MillraceError } from '../../domain/errors.ts';
+import { sqlString } from '../models/literal.ts';
 
 /*
  * From PostgreSQL's types to the lake's, and the SQL (DuckDB's) that makes a lake value of what a
@@ -286,15 +287,5 @@ function elementSql(item: string, type: string, sqlType: string, modes: ValueMod
 }
 
 function oneOf(raw: string, words: readonly string[]): string {
-  return `${raw} IN (${words.map(sqlText).join(', ')})`;
-}
-
-/** A text literal. */
-export function sqlText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
-}
-
-/** An identifier. */
-export function sqlName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
+  return `${raw} IN (${words.map(sqlString).join(', ')})`;
 }

@@ -45,7 +45,20 @@ export type LakeTable = Readonly<{
    * here. States before its `maxTimeMs` are past the lake's horizon.
    */
   floor?: LakeOffsets;
+  /** A copy that had begun and not ended yet. */
+  copying?: LakeCopy;
+  /** Changes that the log no longer had when the writer came for them; a copy was asked for. */
+  gaps?: readonly LakeGap[];
 }>;
+
+export type LakeCopy = Readonly<{
+  /** By partition: where the copied rows begin. */
+  offsets: LakeOffsets;
+  timeMs: number;
+}>;
+
+/** Records from `from` to before `to` are missing; found at `atMs`. */
+export type LakeGap = Readonly<{ partition: number; from: number; to: number; atMs: number }>;
 
 export type LakeSchema = Readonly<{
   /** Its index in `schemas`. */
@@ -54,7 +67,7 @@ export type LakeSchema = Readonly<{
 }>;
 
 export type LakeColumn = Readonly<{
-  /** In the lake; differs from `source` only where names would collide but for case. */
+  /** In the lake; differs from `source` only where names would collide but for case, or with columns of the lake's own. */
   name: string;
   /** In change events. */
   source: string;

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { SqlEngine } from '../../../ports/sql-engine.ts';
-import { sqlText } from '../column-type.ts';
-import { flushFile, type Lake } from '../lake.ts';
+import { sqlString } from '../../models/literal.ts';
+import { flushFile, flushFolder } from '../../../lib/flush-file.ts';
+import type { Lake } from '../lake.ts';
 import type { ChangeFile } from '../manifest.ts';
 import { fileFailure } from './event-file.ts';
 
@@ -53,7 +54,10 @@ export async function writeChangeFiles(
       const path = `changes/${topic}/day=${day}/${APPENDED}${randomUUID()}.parquet`;
       placed.push(path);
       await place(lake, engine, staged, path, days.length > 1 ? day : undefined, signal);
-      files.push(await changeFile(lake, path, schema, day, ofDay));
+      const unavailable = ofDay.some(({ unavailable: count }) => count > 0)
+        ? await namesIn(engine, lake.path(path), '__unavailable', signal)
+        : [];
+      files.push(await changeFile(lake, { path, schema, day, unavailable }, ofDay));
     }
     return {
       files,
@@ -72,6 +76,11 @@ export async function writeChangeFiles(
   }
 }
 
+/** Removes files that no manifest names. */
+export async function discardFiles(lake: Lake, files: readonly ChangeFile[]): Promise<void> {
+  for (const { path } of files) await rm(lake.path(path), { force: true });
+}
+
 async function copyTo(
   engine: SqlEngine,
   select: string,
@@ -79,7 +88,7 @@ async function copyTo(
   signal: AbortSignal,
 ): Promise<void> {
   await engine.run(
-    `COPY (${select}) TO ${sqlText(path)} (FORMAT parquet, COMPRESSION zstd)`,
+    `COPY (${select}) TO ${sqlString(path)} (FORMAT parquet, COMPRESSION zstd)`,
     signal,
   );
 }
@@ -97,14 +106,14 @@ async function place(
   const made = await mkdir(dirname(target), { recursive: true });
   if (day === undefined) await rename(staged, target);
   else {
-    const select = `SELECT * FROM read_parquet(${sqlText(staged)}) WHERE CAST(__commit_time AS DATE) = DATE ${sqlText(day)}`;
+    const select = `SELECT * FROM read_parquet(${sqlString(staged)}) WHERE CAST(__commit_time AS DATE) = DATE ${sqlString(day)}`;
     await copyTo(engine, select, target, signal);
   }
   await flushFile(target);
   // Each new folder's name stands in the one above it.
   if (made === undefined) return;
-  for (let dir = dirname(target); dir.length >= made.length; dir = dirname(dir))
-    await flushFile(dir);
+  for (let dir = dirname(dirname(target)); dir.length >= dirname(made).length; dir = dirname(dir))
+    await flushFolder(dir);
 }
 
 type Group = Readonly<{
@@ -116,6 +125,7 @@ type Group = Readonly<{
   minUs: number;
   maxUs: number;
   unfit: number;
+  unavailable: number;
   copied: number;
   truncates: number;
 }>;
@@ -123,34 +133,39 @@ type Group = Readonly<{
 async function groupsOf(engine: SqlEngine, file: string, signal: AbortSignal): Promise<Group[]> {
   const { rows } = await engine.query(
     `SELECT CAST(CAST(__commit_time AS DATE) AS VARCHAR), __partition, count(*), min(__offset), max(__offset),
-      epoch_us(min(__commit_time)), epoch_us(max(__commit_time)), count(__unfit),
+      epoch_us(min(__commit_time)), epoch_us(max(__commit_time)), count(__unfit), count(__unavailable),
       count(*) FILTER (__op = 'r' AND __tx IS NOT NULL), count(*) FILTER (__op = 't')
-    FROM read_parquet(${sqlText(file)}) GROUP BY ALL ORDER BY 1, 2`,
+    FROM read_parquet(${sqlString(file)}) GROUP BY ALL ORDER BY 1, 2`,
     [],
     signal,
   );
   return rows.map(([day, ...numbers]) => {
     const [partition = 0, count = 0, first = 0, last = 0, minUs = 0, maxUs = 0, ...counts] =
       numbers.map(Number);
-    const [unfit = 0, copied = 0, truncates = 0] = counts;
-    const group = { partition, rows: count, first, last, minUs, maxUs, unfit, copied, truncates };
-    return { day: String(day), ...group };
+    const [unfit = 0, unavailable = 0, copied = 0, truncates = 0] = counts;
+    const kinds = { unfit, unavailable, copied, truncates };
+    return {
+      day: typeof day === 'string' ? day : '',
+      partition,
+      rows: count,
+      first,
+      last,
+      minUs,
+      maxUs,
+      ...kinds,
+    };
   });
 }
 
 async function changeFile(
   lake: Lake,
-  path: string,
-  schema: number,
-  day: string,
+  file: Pick<ChangeFile, 'path' | 'schema' | 'day' | 'unavailable'>,
   groups: readonly Group[],
 ): Promise<ChangeFile> {
   return {
-    path,
-    schema,
-    day,
+    ...file,
     rows: sum(groups, ({ rows }) => rows),
-    bytes: (await stat(lake.path(path))).size,
+    bytes: (await stat(lake.path(file.path))).size,
     offsets: Object.fromEntries(
       groups.map(({ partition, first, last }) => [partition, [first, last] as const]),
     ),
@@ -159,13 +174,30 @@ async function changeFile(
   };
 }
 
+/** Names of columns in the lists, or the objects, of a column of JSON. */
+export async function namesIn(
+  engine: SqlEngine,
+  path: string,
+  column: '__unfit' | '__unavailable',
+  signal: AbortSignal,
+): Promise<string[]> {
+  const names =
+    column === '__unfit' ? `json_keys(${column})` : `from_json(${column}, '["VARCHAR"]')`;
+  const { rows } = await engine.query(
+    `SELECT DISTINCT unnest(${names}) AS name FROM read_parquet(${sqlString(path)}) WHERE ${column} IS NOT NULL ORDER BY name`,
+    [],
+    signal,
+  );
+  return rows.flatMap(([name]) => (typeof name === 'string' ? name : []));
+}
+
 async function truncatesIn(
   lake: Lake,
   engine: SqlEngine,
   paths: readonly string[],
   signal: AbortSignal,
 ): Promise<WrittenChanges['truncates']> {
-  const files = paths.map((path) => sqlText(lake.path(path))).join(', ');
+  const files = paths.map((path) => sqlString(lake.path(path))).join(', ');
   const { rows } = await engine.query(
     `SELECT __partition, __offset, epoch_ms(__commit_time) FROM read_parquet([${files}]) WHERE __op = 't' ORDER BY 1, 2`,
     [],

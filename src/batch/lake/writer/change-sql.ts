@@ -1,4 +1,5 @@
-import { sqlName, sqlText, valueSql, type ValueModes } from '../column-type.ts';
+import { sqlIdentifier, sqlString } from '../../models/literal.ts';
+import { valueSql, type ValueModes } from '../column-type.ts';
 import type { LakeColumn } from '../manifest.ts';
 import type { EventFile } from './event-file.ts';
 
@@ -28,7 +29,7 @@ export type ChangeQuery = Readonly<{
 
 /** A SELECT for the rows of a change file. */
 export function changesSql({ file, names, columns, modes, isKeyless, only }: ChangeQuery): string {
-  const expected = `[${names.map(sqlText).join(', ')}]`;
+  const expected = `[${names.map(sqlString).join(', ')}]`;
   const parts = columns.map((column, index) => {
     const { value, text, isUnavailable } = valueSql(`r${index}`, column, modes);
     const left = isUnavailable === undefined ? undefined : `u${index}`;
@@ -42,16 +43,16 @@ export function changesSql({ file, names, columns, modes, isKeyless, only }: Cha
       isUnfit: `(r${index} IS NOT NULL AND c${index} IS NULL${left === undefined ? '' : ` AND NOT ${left}`})`,
       // Plain text always fits.
       fitsAlways: column.type === 'VARCHAR' && !column.sqlType.startsWith('time'),
-      entry: `{'key': ${sqlText(column.name)}, 'value': ${text}}`,
+      entry: `{'key': ${sqlString(column.name)}, 'value': ${text}}`,
       name: column.name,
-      as: `c${index} AS ${sqlName(column.name)}`,
+      as: `c${index} AS ${sqlIdentifier(column.name)}`,
     };
   });
   const unfit = objectSql(
     parts.flatMap(({ fitsAlways, isUnfit, entry }) => (fitsAlways ? [] : [[isUnfit, entry]])),
   );
   const unavailable = listSql(
-    parts.flatMap(({ left, name }) => (left === undefined ? [] : [[left, sqlText(name)]])),
+    parts.flatMap(({ left, name }) => (left === undefined ? [] : [[left, sqlString(name)]])),
   );
   const middle = parts.flatMap(({ value, unavailable: left }) => [value, ...(left ? [left] : [])]);
   const where =
@@ -73,7 +74,7 @@ export function columnSetsSql(file: EventFile): string {
 
 /** Which kinds of JSON the values of a column are. */
 export function jsonTypesSql(file: EventFile, source: string): string {
-  const pointer = sqlText(`/${source.replaceAll('~', '~0').replaceAll('/', '~1')}`);
+  const pointer = sqlString(`/${source.replaceAll('~', '~0').replaceAll('/', '~1')}`);
   const columns = `{v: 'STRUCT("before" JSON, after JSON)'}`;
   return `SELECT DISTINCT coalesce(json_type(v.after, ${pointer}), json_type(v."before", ${pointer})) FROM ${linesSql(file, columns)}`;
 }
@@ -82,6 +83,11 @@ export function jsonTypesSql(file: EventFile, source: string): string {
 export function copyMarksSql(file: EventFile): string {
   const columns = `{o: 'BIGINT', p: 'INTEGER', v: 'STRUCT(op VARCHAR, source STRUCT(snapshot VARCHAR, ts_ms BIGINT))'}`;
   return `SELECT p, o, v.source.snapshot, v.source.ts_ms FROM ${linesSql(file, columns)} WHERE v.op = 'r' AND v.source.snapshot IN ('first', 'first_in_data_collection', 'last_in_data_collection', 'last') ORDER BY v.source.ts_ms, o`;
+}
+
+/** Reads all of each event: it fails when the engine can't. */
+export function wholeEventsSql(file: EventFile): string {
+  return `SELECT max(hash(v)) FROM ${linesSql(file, EVENT)}`;
 }
 
 /** A SELECT for the rows of logical messages. */
@@ -122,7 +128,7 @@ function eventsSql(file: EventFile, isKeyless: boolean): string {
 
 function linesSql({ path, longestLine }: EventFile, columns: string): string {
   const size = longestLine > DEFAULT_LINE ? `, maximum_object_size = ${longestLine + 1024}` : '';
-  return `read_json(${sqlText(path)}, format = 'newline_delimited', columns = ${columns}${size})`;
+  return `read_json(${sqlString(path)}, format = 'newline_delimited', columns = ${columns}${size})`;
 }
 
 /** A buffer of twice what DuckDB takes as the longest is allocated for each thread. */

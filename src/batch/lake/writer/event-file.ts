@@ -57,6 +57,17 @@ export class EventFileWriter implements AsyncDisposable {
     return this.#addSlowly(partition, record.offset, value);
   }
 
+  /** A line of another such file. */
+  async addLine(line: Uint8Array): Promise<void> {
+    if (this.#cursor + line.length > BUFFER_BYTES) await this.#drain();
+    if (line.length > BUFFER_BYTES) await this.#write(line);
+    else {
+      this.#buffer.set(line, this.#cursor);
+      this.#cursor += line.length;
+    }
+    this.#counted(line.length);
+  }
+
   /** What is left goes to the file, which may then be read. */
   async end(): Promise<EventFile> {
     await this.#drain();
@@ -98,7 +109,8 @@ export class EventFileWriter implements AsyncDisposable {
   }
 
   #writePrefix(partition: number, offset: number): number {
-    return this.#buffer.latin1Write(`{"o":${offset},"p":${partition},"v":`, this.#cursor);
+    const prefix = `{"o":${offset},"p":${partition},"v":`;
+    return this.#buffer.write(prefix, this.#cursor, 'latin1');
   }
 
   #counted(line: number): void {

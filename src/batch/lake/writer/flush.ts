@@ -1,0 +1,203 @@
+import { MillraceError } from '../../../domain/errors.ts';
+import type { Manifest } from '../manifest.ts';
+import type { LakeWriterOptions } from '../lake-writer.ts';
+import { discardFiles, type WrittenChanges } from './change-files.ts';
+import type { LakeDeadLetters } from './dead-letters.ts';
+import { type EventFile, EventFileWriter } from './event-file.ts';
+import { noteCopies } from './finished-copy.ts';
+import { TableDraft } from './table-draft.ts';
+import type { TableWriter } from './table-writer.ts';
+import { readEvents, type Stretch, type TopicEvents } from './topic-events.ts';
+import { findUnreadable, isAboutRecords, linesWithout } from './unreadable-records.ts';
+
+export type FlushOptions = LakeWriterOptions &
+  Readonly<{
+    /** For files while they are written. */
+    dir: string;
+    deadLetters: LakeDeadLetters;
+    tableWriter: (topic: string) => TableWriter;
+    /** Told as files are written; `lag` is what is left of this flush, the rest what has come since. */
+    onProgress: (
+      progress: Readonly<{ lag: number; rows: number; unfit: number; deadLetters: number }>,
+    ) => void;
+  }>;
+
+/** Of events: large enough for good row groups, small enough to wait on disk. */
+const FILE_BYTES = 128 << 20;
+/** After so many bytes of events a long flush commits what it has: what a crash costs is bounded. */
+const COMMIT_BYTES = 1 << 30;
+
+type TopicEnds = Readonly<{
+  topic: string;
+  partitions: readonly Readonly<{ start: number; end: number }>[];
+}>;
+
+/** One turn of the lake's writer: all that was in the log at one moment becomes files and a commit. */
+export class Flush {
+  readonly #options: FlushOptions;
+  readonly #signal: AbortSignal;
+  readonly #ends: readonly TopicEnds[];
+  readonly #drafts = new Map<string, TableDraft>();
+  #manifest: Manifest;
+  #lag = 0;
+  #uncommittedBytes = 0;
+
+  private constructor(
+    options: FlushOptions,
+    ends: readonly TopicEnds[],
+    manifest: Manifest,
+    signal: AbortSignal,
+  ) {
+    this.#options = options;
+    this.#ends = ends;
+    this.#manifest = manifest;
+    this.#signal = signal;
+  }
+
+  /** Looks how far the log is. */
+  static async begin(options: FlushOptions, signal: AbortSignal): Promise<Flush> {
+    const { lake, log, isTable, messageTopic } = options;
+    const manifest = await lake.manifest();
+    const topics = (await log.topics()).filter(
+      ({ name }) => name === messageTopic || isTable(name),
+    );
+    const ends = await Promise.all(
+      topics.map(async ({ name: topic, partitions: count }) => {
+        const partitions = Array.from({ length: count }, (_, partition) =>
+          log.offsets({ topic, partition }),
+        );
+        return { topic, partitions: await Promise.all(partitions) };
+      }),
+    );
+    return new Flush(options, ends, manifest, signal);
+  }
+
+  /** Returns the manifest that holds all of it. */
+  async run(): Promise<Manifest> {
+    try {
+      const stretches = new Map<string, readonly Stretch[]>();
+      for (const each of this.#ends) stretches.set(each.topic, await this.#stretchesOf(each));
+      for (const each of stretches.values())
+        for (const { from, end } of each) this.#lag += end - from;
+      await this.#introduce();
+      await this.#writeAll(stretches);
+    } catch (error) {
+      for (const { changes } of this.#drafts.values())
+        await discardFiles(this.#options.lake, changes);
+      throw error;
+    }
+    return this.#commit();
+  }
+
+  /** What is to be read; where the log has removed some of it, that is noted, and the table asked for. */
+  async #stretchesOf({ topic, partitions }: TopicEnds): Promise<Stretch[]> {
+    const { clock, messageTopic, onMissingHistory } = this.#options;
+    const draft = this.#draftOf(topic);
+    const stretches: Stretch[] = [];
+    for (const [partition, { start, end }] of partitions.entries()) {
+      const from = draft.offsets[partition] ?? 0;
+      if (from > end)
+        throw new MillraceError('offset_out_of_range', { topic, partition, offset: from, end });
+      if (from < start) draft.gaps.push({ partition, from, to: start, atMs: clock.nowMs() });
+      const next = Math.max(from, start);
+      if (next < end) stretches.push({ partition, from: next, end });
+      else draft.offsets[partition] = next;
+    }
+    // Before the gap is noted for good: if it can't be asked for now, it is asked for again.
+    if (draft.gaps.length > 0 && topic !== messageTopic) await onMissingHistory(topic);
+    return stretches;
+  }
+
+  /** Tables without a row yet have columns, too. */
+  async #introduce(): Promise<void> {
+    for (const draft of this.#drafts.values())
+      if (draft.schemas.length === 0) await this.#options.tableWriter(draft.topic).introduce(draft);
+  }
+
+  /** While the engine writes one file, the next one's events are read. */
+  async #writeAll(stretches: ReadonlyMap<string, readonly Stretch[]>): Promise<void> {
+    let writing: Promise<void> = Promise.resolve();
+    try {
+      for (const [topic, each] of stretches) {
+        const { log, dir, fileBytes = FILE_BYTES } = this.#options;
+        const limits = { dir, bytes: fileBytes };
+        for await (const events of readEvents(log, topic, each, limits, this.#signal)) {
+          await writing;
+          writing = this.#write(topic, events);
+          // Awaited above or below; until then a failure waits.
+          writing.catch(() => {});
+        }
+      }
+    } finally {
+      await writing;
+    }
+  }
+
+  async #write(topic: string, events: TopicEvents): Promise<void> {
+    await using disposables = new AsyncDisposableStack();
+    disposables.use(events);
+    const draft = this.#draftOf(topic);
+    const before = { ...draft.offsets };
+    if (events.file !== undefined) {
+      const file = await events.file.end();
+      const { rows, unfit, deadLetters } = await this.#append(draft, file, events);
+      this.#uncommittedBytes += events.file.bytes;
+      this.#options.onProgress({ lag: this.#lag, rows, unfit, deadLetters });
+    }
+    for (const [partition, next] of events.next) {
+      draft.offsets[partition] = next;
+      this.#lag -= next - (before[partition] ?? 0);
+    }
+    if (this.#uncommittedBytes >= COMMIT_BYTES) await this.#commit();
+  }
+
+  /** What is no change event goes to the dead letters, and the rest is tried again. */
+  async #append(
+    draft: TableDraft,
+    file: EventFile,
+    { sample }: TopicEvents,
+  ): Promise<Pick<WrittenChanges, 'rows' | 'unfit'> & { deadLetters: number }> {
+    const { engine, tableWriter, messageTopic, deadLetters, dir } = this.#options;
+    const table = tableWriter(draft.topic);
+    try {
+      return { ...(await table.append(draft, file, sample, this.#signal)), deadLetters: 0 };
+    } catch (error) {
+      if (!isAboutRecords(error)) throw error;
+      const isMessages = draft.topic === messageTopic;
+      const unreadable = await findUnreadable(engine, file, isMessages, this.#signal);
+      if (unreadable.length === 0) throw error;
+      const count = await deadLetters.add(draft.topic, unreadable, this.#signal);
+      await using rest = await EventFileWriter.create(dir);
+      for await (const line of linesWithout(file.path, unreadable)) await rest.addLine(line);
+      if (rest.lines === 0) return { rows: 0, unfit: 0, deadLetters: count };
+      const written = await table.append(draft, await rest.end(), undefined, this.#signal);
+      return { ...written, deadLetters: count };
+    }
+  }
+
+  #draftOf(topic: string): TableDraft {
+    const known = this.#drafts.get(topic);
+    if (known !== undefined) return known;
+    const draft = new TableDraft(topic, this.#manifest.tables[topic]);
+    this.#drafts.set(topic, draft);
+    return draft;
+  }
+
+  async #commit(): Promise<Manifest> {
+    const { lake, engine } = this.#options;
+    const drafts = [...this.#drafts.values()].filter(({ isChanged }) => isChanged);
+    for (const draft of drafts) await noteCopies(lake, engine, draft, this.#signal);
+    // From here on its files may be named, even if the commit fails: who begins next looks.
+    this.#drafts.clear();
+    this.#uncommittedBytes = 0;
+    if (drafts.length === 0) return this.#manifest;
+    this.#manifest = await lake.commit((manifest) => ({
+      ...manifest,
+      tables: {
+        ...manifest.tables,
+        ...Object.fromEntries(drafts.map((draft) => [draft.topic, draft.applyTo(manifest)])),
+      },
+    }));
+    return this.#manifest;
+  }
+}

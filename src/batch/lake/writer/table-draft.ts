@@ -1,0 +1,91 @@
+import type {
+  ChangeFile,
+  LakeGap,
+  LakeOffsets,
+  LakeReset,
+  LakeSchema,
+  LakeTable,
+  Manifest,
+} from '../manifest.ts';
+import { MillraceError } from '../../../domain/errors.ts';
+
+/** What a flush adds to a table, over what the manifest had when it began. */
+export class TableDraft {
+  readonly topic: string;
+  readonly before: LakeTable | undefined;
+  schema: string;
+  name: string;
+  key: readonly string[];
+  schemas: readonly LakeSchema[];
+  offsets: Record<string, number>;
+  copying: LakeTable['copying'];
+  readonly changes: ChangeFile[] = [];
+  readonly resets: LakeReset[] = [];
+  readonly gaps: LakeGap[] = [];
+  /** First and last rows of copies. */
+  readonly marks: CopyMark[] = [];
+
+  constructor(topic: string, before: LakeTable | undefined) {
+    this.topic = topic;
+    this.before = before;
+    this.schema = before?.schema ?? '';
+    this.name = before?.name ?? topic;
+    this.key = before?.key ?? [];
+    this.schemas = before?.schemas ?? [];
+    this.offsets = { ...before?.offsets };
+    this.copying = before?.copying;
+  }
+
+  /** Whether the table is now known with other offsets, or otherwise, than before. */
+  get isChanged(): boolean {
+    const { before } = this;
+    // Nothing is known of it, not even columns.
+    if (this.schemas.length === 0) return false;
+    if (before === undefined) return true;
+    return !haveSameOffsets(before.offsets, this.offsets) || this.gaps.length > 0;
+  }
+
+  /** Throws `lake_conflict` when another writer was here since. */
+  applyTo(manifest: Manifest): LakeTable {
+    const found = manifest.tables[this.topic];
+    const expected = this.before?.offsets ?? {};
+    if (!haveSameOffsets(expected, found?.offsets ?? {}))
+      throw new MillraceError('lake_conflict', {
+        topic: this.topic,
+        expected,
+        found: found?.offsets ?? {},
+      });
+    const { topic, schema, name, key, schemas, offsets, copying, gaps } = this;
+    const allGaps = [...(found?.gaps ?? []), ...gaps];
+    const { copying: _ended, ...others } = found ?? {};
+    return {
+      ...others,
+      topic,
+      schema,
+      name,
+      key,
+      schemas,
+      offsets,
+      changes: [...(found?.changes ?? []), ...this.changes],
+      bases: found?.bases ?? [],
+      resets: [...(found?.resets ?? []), ...this.resets],
+      ...(copying !== undefined && { copying }),
+      ...(allGaps.length > 0 && { gaps: allGaps }),
+    };
+  }
+}
+
+export type CopyMark = Readonly<{
+  partition: number;
+  offset: number;
+  isFirst: boolean;
+  timeMs: number;
+}>;
+
+function haveSameOffsets(a: LakeOffsets, b: LakeOffsets): boolean {
+  const partitions = Object.keys(a);
+  return (
+    partitions.length === Object.keys(b).length &&
+    partitions.every((partition) => a[partition] === b[partition])
+  );
+}
