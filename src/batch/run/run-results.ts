@@ -112,17 +112,24 @@ export class RunResults {
     }
   }
 
-  /** By the model or the test that failed first; of steps that people do not know, what they said. */
+  /**
+   * Why a step was skipped: for a model or a test, the first one in the chain to fail, or for a step
+   * that people do not know, what it said.
+   */
   #reasonOf(
     step: string,
     model: string,
+    nearest?: string,
   ): Readonly<{ outcome: 'skipped'; because: string } | { outcome: 'failed'; problem: string }> {
     const result = this.#results.get(step);
-    if (result?.outcome === 'skipped') return this.#reasonOf(result.because, model);
-    const known = this.#models.has(step) ? step : this.#tests.get(step);
+    const known = (this.#models.has(step) ? step : this.#tests.get(step)) ?? nearest;
+    if (result?.outcome === 'skipped') return this.#reasonOf(result.because, model, known);
     if (known !== undefined) return { outcome: 'skipped', because: known };
     const said = result?.outcome === 'failed' ? result.problem : 'it failed';
-    const what = step === affectedRelation(model) ? 'what has changed' : step.replace(/^src__/, '');
+    const what =
+      step === affectedRelation(model)
+        ? 'what has changed'
+        : step.replace(/^src__(.+?)__(?=.)/, '$1.');
     return { outcome: 'failed', problem: `${what} could not be read: ${said}` };
   }
 }

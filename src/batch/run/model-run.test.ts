@@ -1,0 +1,354 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdir, readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { describe, test } from 'node:test';
+import { type ScriptedChange, ScriptedLake } from '../../../test/scripted-lake.ts';
+import { TemporaryBatch } from '../../../test/temporary-batch.ts';
+import { must } from '../../lib/must.ts';
+import { loadModels } from '../models/project.ts';
+import { type RunEvent, type RunOptions, runModels } from './model-run.ts';
+import { readReports } from './run-folders.ts';
+import { isGood, type RunReport } from './run-report.ts';
+
+const NOW_MS = Date.UTC(2026, 0, 31, 12);
+
+/** A lake with orders of 10, 20 and 30 by two customers, and models to write. */
+class Workplace implements AsyncDisposable {
+  readonly batch: TemporaryBatch;
+  readonly scripted: ScriptedLake;
+
+  private constructor(batch: TemporaryBatch, scripted: ScriptedLake) {
+    this.batch = batch;
+    this.scripted = scripted;
+  }
+
+  static async create(): Promise<Workplace> {
+    const batch = await TemporaryBatch.create();
+    const scripted = await ScriptedLake.create(batch.lakeDir, batch.engine, [
+      {
+        name: 'orders',
+        key: ['id'],
+        columns: [
+          { name: 'id', type: 'INTEGER' },
+          { name: 'customer_id', type: 'INTEGER' },
+          { name: 'total', type: 'DECIMAL(10,2)' },
+        ],
+      },
+    ]);
+    await scripted.append([order(1, 1, 10), order(2, 1, 20), order(3, 2, 30)]);
+    await mkdir(batch.modelsDir);
+    return new Workplace(batch, scripted);
+  }
+
+  /** As tables, where they don't say otherwise. */
+  async write(models: Readonly<Record<string, string>>): Promise<void> {
+    for (const [name, text] of Object.entries(models))
+      await writeFile(join(this.batch.modelsDir, `${name}.sql`), asTable(text));
+  }
+
+  /** All models, unless `build` names some. */
+  async run(more: Partial<RunOptions> = {}): Promise<RunReport> {
+    const { models } = await loadModels(this.batch.modelsDir);
+    const all = new Set(models.map(({ name }) => name));
+    return runModels({
+      lake: this.scripted.lake,
+      warehouse: this.batch.warehouse,
+      models,
+      build: all,
+      test: more.build ?? all,
+      fullRefresh: false,
+      runStartedAtMs: NOW_MS,
+      variables: {},
+      onEvent: () => {},
+      signal: new AbortController().signal,
+      ...more,
+    });
+  }
+
+  /** Undefined when the lake has no result of it. */
+  async rows(model: string): Promise<readonly (readonly unknown[])[] | undefined> {
+    const { models } = await this.scripted.lake.manifest();
+    const files = models[model]?.files.map(({ path }) => this.scripted.lake.path(path));
+    return files === undefined ? undefined : this.#read(files);
+  }
+
+  async failingRows(report: RunReport, name: string): Promise<readonly (readonly unknown[])[]> {
+    const found = must(
+      report.tests.find((each) => each.name === name),
+      'it was asked',
+    );
+    assert.equal(found.outcome, 'failed');
+    return this.#read(
+      'files' in found ? found.files.map((file) => this.scripted.lake.path(file)) : [],
+    );
+  }
+
+  async #read(files: readonly string[]): Promise<readonly (readonly unknown[])[]> {
+    const list = files.map((file) => `'${file}'`).join(', ');
+    return (await this.batch.engine.query(`SELECT * FROM read_parquet([${list}])`)).rows;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.batch[Symbol.asyncDispose]();
+  }
+}
+
+function order(
+  id: number,
+  customer: number,
+  total: number,
+  op: ScriptedChange['op'] = 'c',
+): ScriptedChange {
+  return { table: 'orders', op, row: { id, customer_id: customer, total } };
+}
+
+function asTable(text: string): string {
+  if (text.includes('materialization:')) return text;
+  const header = text.startsWith('/*\n') ? text : `/*\n*/\n${text}`;
+  return header.replace('/*\n', '/*\nmaterialization: table\n');
+}
+
+/** What became of each, in words. */
+function outcomes({ models, tests }: RunReport): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    [...models, ...tests].map((each) => {
+      const more = 'problem' in each ? each.problem : 'because' in each ? each.because : '';
+      return [each.name, more === '' ? each.outcome : `${each.outcome}: ${more}`];
+    }),
+  );
+}
+
+const TOTALS = `SELECT customer_id, CAST(SUM(total) AS DECIMAL(18,2)) AS total
+FROM {{ source('orders') }} GROUP BY customer_id ORDER BY customer_id`;
+
+describe('a run of models', () => {
+  test('makes what there is in one commit, and tells how far it is', async () => {
+    await using place = await Workplace.create();
+    await place.write({
+      totals: `/*\ncolumns: { customer_id: { tests: [unique, not_null] } }\n*/\n${TOTALS}`,
+      rich: `/*\nmaterialization: view\n*/\nSELECT * FROM {{ ref('totals') }} WHERE total >= 30`,
+      richest: `SELECT MAX(total) AS total, {{ run_started_at }} AS at FROM {{ ref('rich') }}`,
+    });
+    const { version } = await place.scripted.lake.manifest();
+    const events: RunEvent[] = [];
+    const report = await place.run({ onEvent: (event) => events.push(event) });
+    assert.ok(isGood(report));
+    assert.deepEqual(await place.rows('totals'), [
+      [1, '30.00'],
+      [2, '30.00'],
+    ]);
+    assert.deepEqual(await place.rows('richest'), [['30.00', '2026-01-31 12:00:00']]);
+    const manifest = await place.scripted.lake.manifest();
+    assert.equal(manifest.version, version + 1);
+    assert.match(manifest.models['rich']?.sql ?? '', /FROM models\."totals"/);
+    assert.deepEqual(
+      events.flatMap((event) =>
+        event.kind === 'started' ? [] : `${event.number} of ${event.total} ${event.report.name}`,
+      ),
+      [
+        '1 of 5 totals',
+        '2 of 5 unique_totals_customer_id',
+        '3 of 5 not_null_totals_customer_id',
+        '4 of 5 rich',
+        '5 of 5 richest',
+      ],
+    );
+    assert.deepEqual(await readReports(place.scripted.lake, 5), [report]);
+  });
+
+  test('holds back a model, and what reads it, while a test of severity error fails', async () => {
+    await using place = await Workplace.create();
+    const models = (most: number, severity: string) => ({
+      totals: `/*
+tests:
+  - { expression: total <= ${most}, severity: ${severity}, name: no_more }
+*/
+${TOTALS}`,
+      doubled: `SELECT customer_id, total + total AS total FROM {{ ref('totals') }}`,
+      other: 'SELECT 1 AS one',
+    });
+    await place.write(models(100, 'error'));
+    assert.ok(isGood(await place.run()));
+    await place.scripted.append([order(4, 2, 1000)]);
+
+    const held = await place.run();
+    assert.deepEqual(outcomes(held), {
+      totals: 'failed: its test no_more found a row that should not be',
+      doubled: 'skipped: no_more',
+      other: 'done',
+      no_more: 'failed',
+    });
+    assert.deepEqual(await place.failingRows(held, 'no_more'), [[2, '1030.00']]);
+    assert.deepEqual((await place.rows('totals'))?.at(-1), [2, '30.00']);
+    assert.deepEqual((await place.rows('doubled'))?.length, 2);
+    assert.deepEqual(await readdir(place.scripted.lake.path('models/totals')), [
+      must((await place.scripted.lake.manifest()).models['totals'], 'the first run').runId,
+    ]);
+
+    await place.write(models(100, 'warn'));
+    const warned = await place.run();
+    assert.ok(isGood(warned));
+    assert.equal(outcomes(warned)['no_more'], 'failed');
+    assert.deepEqual((await place.rows('totals'))?.at(-1), [2, '1030.00']);
+  });
+
+  test('keeps the last good result of a model that fails at row 1,000,000', async () => {
+    await using place = await Workplace.create();
+    const numbers = (last: string) => ({
+      numbers: `SELECT i, CAST(CASE WHEN i = 999999 THEN '${last}' ELSE '7' END AS INTEGER) AS seven
+FROM (SELECT UNNEST(range(1000000)) AS i) AS numbers`,
+      count: "SELECT COUNT(*) AS n FROM {{ ref('numbers') }}",
+      other: TOTALS,
+    });
+    await place.write(numbers('7'));
+    await place.run();
+    await place.write(numbers('seven'));
+    await place.scripted.append([order(4, 3, 1)]);
+    const report = await place.run();
+    const [failed, skipped] = [report.models[0], report.models[1]].toSorted((a, b) =>
+      String(b?.name).localeCompare(String(a?.name)),
+    );
+    assert.equal(failed?.outcome, 'failed');
+    assert.match(
+      'problem' in failed ? failed.problem : '',
+      /Could not convert string 'seven' to INT32/,
+    );
+    assert.equal('line' in failed ? failed.line : 0, 4);
+    assert.deepEqual(skipped?.outcome, 'skipped');
+    assert.deepEqual(await place.rows('count'), [[1_000_000]]);
+    assert.equal((await place.rows('other'))?.length, 3);
+  });
+
+  test('says in one message that an input is damaged, missing or gone from the source', async () => {
+    await using place = await Workplace.create();
+    await place.write({
+      totals: TOTALS,
+      twice: "SELECT total FROM {{ ref('totals') }}",
+      one: 'SELECT 1 AS one',
+    });
+    await place.run();
+    const before = await place.rows('totals');
+    const { lake } = place.scripted;
+    const file = must((await lake.manifest()).tables['dbserver1.public.orders']?.changes[0], 'one');
+    await truncate(lake.path(file.path), 100);
+    const damaged = outcomes(await place.run());
+    assert.match(
+      damaged['totals'] ?? '',
+      new RegExp(`^failed: .*${file.path} is missing or damaged`),
+    );
+    assert.equal(damaged['twice'], 'skipped: totals');
+    assert.equal(damaged['one'], 'done');
+    assert.deepEqual(await place.rows('totals'), before);
+
+    await rm(lake.path(file.path));
+    assert.match(outcomes(await place.run())['totals'] ?? '', /^failed: .*is missing or damaged/);
+    await place.scripted.edit('orders', (table) => ({
+      ...table,
+      schemas: table.schemas.map((schema) => ({
+        ...schema,
+        columns: schema.columns.filter(({ name }) => name !== 'total'),
+      })),
+      changes: [],
+    }));
+    const dropped = await place.run();
+    assert.match(outcomes(dropped)['totals'] ?? '', /^failed: .*"total" not found/);
+    assert.deepEqual(await place.rows('totals'), before);
+    await lake.commit((manifest) => ({ ...manifest, tables: {} }));
+    assert.equal(
+      outcomes(await place.run())['totals'],
+      'failed: the source orders is not in the lake, which has no table yet',
+    );
+    assert.deepEqual(await place.rows('totals'), before);
+  });
+
+  test('reads what it does not make as its last run left it', async () => {
+    await using place = await Workplace.create();
+    await place.write({
+      totals: TOTALS,
+      rich: "/*\nmaterialization: view\n*/\nSELECT * FROM {{ ref('totals') }} WHERE total > 30",
+      count: "SELECT COUNT(*) AS n FROM {{ ref('rich') }}",
+    });
+    const build = new Set(['count']);
+    assert.deepEqual(outcomes(await place.run({ build })), {
+      count: 'failed: the model totals has no result yet: run it too, as with +',
+    });
+    await place.run();
+    await place.scripted.append([order(4, 2, 1000)]);
+    await place.run({ build });
+    assert.deepEqual(await place.rows('count'), [[0]]);
+    await place.run();
+    assert.deepEqual(await place.rows('count'), [[1]]);
+  });
+
+  test('is refused while another makes models, and asks tests meanwhile', async () => {
+    await using place = await Workplace.create();
+    await place.write({ totals: `/*\ntests: [{ row_count: { min: 9 } }]\n*/\n${TOTALS}` });
+    await place.run({ test: new Set() });
+    using _lock = place.scripted.lake.lock('models');
+    await assert.rejects(place.run(), { code: 'lake_busy' });
+    const report = await place.run({ build: new Set(), test: new Set(['totals']) });
+    assert.deepEqual(outcomes(report), { row_count_totals: 'failed' });
+    assert.deepEqual(await place.failingRows(report, 'row_count_totals'), [[2]]);
+  });
+
+  test('removes what runs left that died, and nothing that readers still have', async () => {
+    await using place = await Workplace.create();
+    await place.write({ totals: TOTALS });
+    const [first, second] = [await place.run(), await place.run()];
+    const dead = '20260101T000000000-00000000';
+    const left = [
+      `models/totals/${dead}`,
+      `models/gone/${dead}`,
+      `scratch/${dead}`,
+      `failures/${dead}`,
+    ];
+    for (const folder of left) {
+      const file = place.scripted.lake.path(`${folder}/rows.parquet`);
+      await mkdir(dirname(file), { recursive: true });
+      await writeFile(file, 'half');
+    }
+    const third = await place.run();
+    for (const folder of left)
+      await assert.rejects(readdir(place.scripted.lake.path(folder)), { code: 'ENOENT' });
+    const kept = await readdir(place.scripted.lake.path('models/totals'));
+    assert.deepEqual(kept.toSorted(), [first.runId, second.runId, third.runId]);
+  });
+
+  test('leaves nothing of itself when it is stopped', async () => {
+    await using place = await Workplace.create();
+    await place.write({ totals: TOTALS, next: "SELECT * FROM {{ ref('totals') }}" });
+    const before = await place.scripted.lake.manifest();
+    const stop = new AbortController();
+    const onEvent = (event: RunEvent) => event.kind === 'model' && stop.abort(new Error('enough'));
+    await assert.rejects(place.run({ onEvent, signal: stop.signal }), /enough/);
+    assert.deepEqual(await place.scripted.lake.manifest(), before);
+    assert.deepEqual(await readdir(place.scripted.lake.path('models/totals')), []);
+  });
+
+  test('tells that the disk is full, and keeps the last good result', async (t) => {
+    await using place = await Workplace.create();
+    const models = place.scripted.lake.path('models');
+    await mkdir(models);
+    try {
+      const mount = ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', models];
+      execFileSync('/bin/mount', mount, { stdio: 'ignore' });
+    } catch {
+      t.skip('needs the right to mount');
+      return;
+    }
+    try {
+      const big = (rows: number) =>
+        `SELECT i, md5(CAST(i AS VARCHAR)) AS text FROM (SELECT UNNEST(range(${rows})) AS i) AS numbers`;
+      await place.write({ big: big(10), small: 'SELECT 1 AS one' });
+      await place.run();
+      await place.write({ big: big(200_000) });
+      const report = await place.run();
+      assert.match(outcomes(report)['big'] ?? '', /^failed: No space is left on the disk/);
+      assert.equal((await place.rows('big'))?.length, 10);
+      assert.deepEqual(await place.rows('small'), [[1]]);
+    } finally {
+      execFileSync('/bin/umount', [models]);
+    }
+  });
+});
