@@ -60,10 +60,8 @@ export class DuckDbEngine implements SqlEngine {
     const { maxTempBytes, threads = Math.min(availableParallelism(), MOST_THREADS) } = options;
     try {
       const instance = await DuckDBInstance.create(':memory:', {
-        memory_limit: options.memoryLimit,
         threads: String(threads),
         temp_directory: spill.dir,
-        ...(maxTempBytes !== undefined && { max_temp_directory_size: `${maxTempBytes}B` }),
         autoinstall_known_extensions: 'false',
         autoload_known_extensions: 'false',
         allow_community_extensions: 'false',
@@ -72,6 +70,11 @@ export class DuckDbEngine implements SqlEngine {
       const connection = await instance.connect();
       resources.defer(() => connection.closeSync());
       await connection.run("SET GLOBAL TimeZone = 'UTC'");
+      // Limits are set here, for among the options above a bad one is refused without a word on
+      // why, and that of the temporary folder is not kept.
+      await connection.run(`SET GLOBAL memory_limit = ${literal(options.memoryLimit)}`);
+      if (maxTempBytes !== undefined)
+        await connection.run(`SET GLOBAL max_temp_directory_size = '${maxTempBytes}B'`);
       resources.move();
       return new DuckDbEngine(instance, connection, spill);
     } catch (error) {
@@ -213,9 +216,12 @@ export class DuckDbEngine implements SqlEngine {
   }
 }
 
-/** COPY and CREATE TABLE AS tell it in a row, as INSERT does. */
+/** A statement that writes gives their number as its one row; CREATE only where it has a SELECT. */
 async function rowsWritten(result: DuckDBResult): Promise<number> {
-  if (result.returnType !== ResultReturnType.CHANGED_ROWS) return 0;
+  const writes =
+    result.returnType === ResultReturnType.CHANGED_ROWS ||
+    result.statementType === StatementType.CREATE;
+  if (!writes) return 0;
   const [[count] = []] = await result.getRows();
   return typeof count === 'bigint' ? Number(count) : 0;
 }

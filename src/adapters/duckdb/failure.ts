@@ -4,9 +4,9 @@ import { MillraceError } from '../../domain/errors.ts';
 /** What DuckDB says of a Parquet file that is not as it was written; the file's path in group 1. */
 const DAMAGES = [
   /No files found that match the pattern "([^"]+\.parquet)"/,
-  /File '([^']+)' too small to be a Parquet file/,
-  /No magic bytes found at end of file '([^']+)'/,
-  /Footer length error in file '([^']+)'/,
+  /File '(.+)' too small to be a Parquet file/,
+  /No magic bytes found at end of file '(.+)'/,
+  /Footer length error in file '(.+)'/,
   /Failed to read file "([^"]+\.parquet)"/,
   /Invalid string encoding found in Parquet file "([^"]+)"/,
 ];
@@ -79,6 +79,7 @@ function sentence(said: string): string {
   return said
     .replace(/^Failed to extract statements: /, '')
     .replace(/\n\nLINE \d+: [^\n]*\n *\^/, '')
+    .replace(/\nThis limit was set by[\s\S]*$/, '')
     .replace(/\n\n(Possible solutions:|Stack Trace:|Please try installing)[\s\S]*$/, '')
     .trim();
 }
