@@ -15,8 +15,6 @@ import threading
 import time
 
 from pyspark.sql import SparkSession
-from pyspark.sql.functions import lit
-from pyspark.sql.types import StructType
 
 from duckdb_types import as_duckdb_types, quoted
 from problems import problem_of
@@ -31,7 +29,7 @@ def main(job_file):
         job = json.load(file)
     end_with(job["owner"])
     spark = start()
-    run = Run(spark, job["results"])
+    run = Run(spark, job["results"], job["nothing"])
     for relation in job["relations"]:
         run.add_relation(relation)
     for index, step in enumerate(job["steps"]):
@@ -73,9 +71,10 @@ def start():
 
 
 class Run:
-    def __init__(self, spark, results):
+    def __init__(self, spark, results, nothing):
         self.spark = spark
         self.results = results
+        self.nothing = nothing
         # Why what comes after a step is skipped, and why reading a relation fails.
         self.stopped = set()
         self.unreadable = {}
@@ -83,21 +82,13 @@ class Run:
     def add_relation(self, relation):
         name = relation["name"]
         try:
-            if relation["files"]:
-                urls = [url(file) for file in relation["files"]]
-                reader = self.spark.read.options(**AS_NAMED).schema(relation["schema"])
-                frame = reader.parquet(*urls)
-            else:
-                frame = self.no_rows(relation["schema"])
-            frame.createOrReplaceTempView(quoted(name))
+            # Without files, those of an empty folder.
+            urls = [url(file) for file in relation["files"] or [self.nothing]]
+            reader = self.spark.read.options(**AS_NAMED).schema(relation["schema"])
+            reader.parquet(*urls).createOrReplaceTempView(quoted(name))
         except Exception as error:
             self.give_up_without_spark(error)
             self.unreadable[name.lower()] = problem_of(error)
-
-    def no_rows(self, schema):
-        fields = StructType.fromDDL(schema).fields
-        columns = [lit(None).cast(field.dataType).alias(field.name) for field in fields]
-        return self.spark.range(0).select(columns)
 
     def step(self, index, step):
         stopped = [name for name in step["after"] if name in self.stopped]

@@ -19,7 +19,10 @@ export type Submit = Readonly<{
  * with an error. When `signal` aborts, the whole group is killed; then, once all of it has ended,
  * rejects with the signal's reason.
  */
-export function submit({ program, args, env, cwd }: Submit, signal: AbortSignal): Promise<string> {
+export async function submit(
+  { program, args, env, cwd }: Submit,
+  signal: AbortSignal,
+): Promise<string> {
   signal.throwIfAborted();
   return new Promise((resolve, reject) => {
     const output = new LastOutput(env);

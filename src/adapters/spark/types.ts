@@ -35,7 +35,7 @@ const DUCKDB_TYPES: Readonly<Record<string, string>> = {
   string: 'VARCHAR',
   binary: 'BLOB',
   date: 'DATE',
-  timestamp: 'TIMESTAMP WITH TIME ZONE',
+  timestamp: 'TIMESTAMPTZ',
   timestamp_ntz: 'TIMESTAMP',
   void: 'INTEGER',
 };

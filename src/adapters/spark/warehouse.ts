@@ -40,11 +40,15 @@ export class SparkWarehouse implements Warehouse {
   /** Rejects with `warehouse_unavailable` where there is no Spark that can be started, or no Java. */
   static async open(options: SparkOptions): Promise<SparkWarehouse> {
     await mkdir(options.workDir, { recursive: true });
-    const command = { program: options.submit, args: ['--version'], env: options.env };
+    const { submit: program, env, workDir } = options;
     const printed = await submit(
-      { ...command, cwd: options.workDir },
+      { program, args: ['--version'], env, cwd: workDir },
       AbortSignal.timeout(VERSION_TIMEOUT_MS),
-    );
+    ).catch((error: unknown) => {
+      if (!(error instanceof Error) || error.name !== 'TimeoutError') throw error;
+      const found = `no answer to --version within ${VERSION_TIMEOUT_MS / 1000} s`;
+      throw new MillraceError('warehouse_unavailable', { program, found }, error);
+    });
     return new SparkWarehouse(options, /version (\d+\.\d+\.\S+)/.exec(printed)?.[1] ?? '');
   }
 
@@ -55,10 +59,10 @@ export class SparkWarehouse implements Warehouse {
   ): Promise<readonly StepResult[]> {
     signal.throwIfAborted();
     await using scratch = await ScratchFolder.create(this.#options.workDir, 'spark-');
-    const results = join(scratch.dir, 'results');
-    await mkdir(results);
+    const [results, nothing] = [join(scratch.dir, 'results'), join(scratch.dir, 'nothing')];
+    for (const folder of [results, nothing, spillOf(scratch.dir)]) await mkdir(folder);
     const jobFile = join(scratch.dir, 'job.json');
-    await writeFile(jobFile, JSON.stringify(asRunnerReads(job, results)));
+    await writeFile(jobFile, JSON.stringify({ ...asRunnerReads(job), results, nothing }));
 
     const told = new RunResults(results, job.steps, onStep);
     const [ended, failed] = [new AbortController(), new AbortController()];
@@ -89,6 +93,7 @@ export class SparkWarehouse implements Warehouse {
     const { submit: program, master, memory, env } = this.#options;
     const isLocal = master.startsWith('local');
     const memoryOption = isLocal ? '--driver-memory' : '--executor-memory';
+    const spill = spillOf(cwd);
     const settings = isLocal ? { ...SETTINGS, ...LOCAL_SETTINGS } : SETTINGS;
     return {
       program,
@@ -111,8 +116,9 @@ export class SparkWarehouse implements Warehouse {
         ...(isLocal && { SPARK_LOCAL_IP: env['SPARK_LOCAL_IP'] ?? '127.0.0.1' }),
         // What it is started from may be read-only, and is not Python's to keep a cache in.
         PYTHONDONTWRITEBYTECODE: '1',
-        // Else a killed run would leave what it spilled in /tmp.
-        SPARK_LOCAL_DIRS: join(cwd, 'spill'),
+        // Else a killed run would leave what it spilled, and more, in /tmp.
+        SPARK_LOCAL_DIRS: spill,
+        SPARK_SUBMIT_OPTS: `${env['SPARK_SUBMIT_OPTS'] ?? ''} -Djava.io.tmpdir="${spill}"`.trim(),
       },
     };
   }
@@ -145,10 +151,13 @@ const SETTINGS: Readonly<Record<string, string>> = {
 
 const LOCAL_SETTINGS: Readonly<Record<string, string>> = { 'spark.ui.enabled': 'false' };
 
-function asRunnerReads({ relations, steps }: WarehouseJob, results: string): unknown {
+function spillOf(dir: string): string {
+  return join(dir, 'spill');
+}
+
+function asRunnerReads({ relations, steps }: WarehouseJob): object {
   return {
     owner: process.pid,
-    results,
     relations: relations.map(({ name, files, columns }) => ({
       name,
       files,
