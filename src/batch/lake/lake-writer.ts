@@ -85,7 +85,7 @@ export class LakeWriter {
       }
       this.#tell({ state: 'stopped' });
     } catch (error) {
-      if (!signal.aborted) throw this.#failed(error);
+      if (error !== signal.reason || !signal.aborted) throw this.#failed(error);
       this.#tell({ state: 'stopped' });
     } finally {
       this.#answer(({ reject }) => reject(signal.reason ?? new Error('the lake writer has ended')));

@@ -12,6 +12,8 @@ import type { EventFile } from './event-file.ts';
 
 /** An error's words that say: these rows have other columns than were expected. */
 export const OTHER_COLUMNS = 'millrace: other columns';
+/** JSON would allow it. */
+export const NAME_TWICE = 'not a change event: a column stands twice';
 const NO_CHANGE = 'millrace: no change event';
 
 export type ChangeQuery = Readonly<{
@@ -87,7 +89,9 @@ export function copyMarksSql(file: EventFile): string {
 
 /** Reads all of each event: it fails when the engine can't. */
 export function wholeEventsSql(file: EventFile): string {
-  return `SELECT max(hash(v)) FROM ${linesSql(file, EVENT)}`;
+  const names = ['v.after', 'v."before"'].map((row) => `map_keys(${row})`);
+  const twice = names.map((each) => `len(list_distinct(${each})) <> len(${each})`).join(' OR ');
+  return `SELECT max(hash(CASE WHEN ${twice} THEN error('${NAME_TWICE}') ELSE v END)) FROM ${linesSql(file, EVENT)}`;
 }
 
 /** A SELECT for the rows of logical messages. */

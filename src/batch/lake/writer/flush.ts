@@ -3,6 +3,7 @@ import type { Manifest } from '../manifest.ts';
 import type { LakeWriterOptions } from '../lake-writer.ts';
 import { discardFiles, type WrittenChanges } from './change-files.ts';
 import type { LakeDeadLetters } from './dead-letters.ts';
+import type { EventSample } from './event-sample.ts';
 import { type EventFile, EventFileWriter } from './event-file.ts';
 import { noteCopies } from './finished-copy.ts';
 import { TableDraft } from './table-draft.ts';
@@ -140,7 +141,7 @@ export class Flush {
     const before = { ...draft.offsets };
     if (events.file !== undefined) {
       const file = await events.file.end();
-      const { rows, unfit, deadLetters } = await this.#append(draft, file, events);
+      const { rows, unfit, deadLetters } = await this.#append(draft, file, events.sample);
       this.#uncommittedBytes += events.file.bytes;
       this.#options.onProgress({ lag: this.#lag, rows, unfit, deadLetters });
     }
@@ -155,23 +156,24 @@ export class Flush {
   async #append(
     draft: TableDraft,
     file: EventFile,
-    { sample }: TopicEvents,
+    sample: EventSample | undefined,
   ): Promise<Pick<WrittenChanges, 'rows' | 'unfit'> & { deadLetters: number }> {
     const { engine, tableWriter, messageTopic, deadLetters, dir } = this.#options;
-    const table = tableWriter(draft.topic);
+    const { topic } = draft;
     try {
-      return { ...(await table.append(draft, file, sample, this.#signal)), deadLetters: 0 };
+      const written = await tableWriter(topic).append(draft, file, sample, this.#signal);
+      return { ...written, deadLetters: 0 };
     } catch (error) {
       if (!isAboutRecords(error)) throw error;
-      const isMessages = draft.topic === messageTopic;
+      const isMessages = topic === messageTopic;
       const unreadable = await findUnreadable(engine, file, isMessages, this.#signal);
       if (unreadable.length === 0) throw error;
-      const count = await deadLetters.add(draft.topic, unreadable, this.#signal);
+      const count = await deadLetters.add(topic, unreadable, this.#signal);
       await using rest = await EventFileWriter.create(dir);
       for await (const line of linesWithout(file.path, unreadable)) await rest.addLine(line);
       if (rest.lines === 0) return { rows: 0, unfit: 0, deadLetters: count };
-      const written = await table.append(draft, await rest.end(), undefined, this.#signal);
-      return { ...written, deadLetters: count };
+      const written = await this.#append(draft, await rest.end(), undefined);
+      return { ...written, deadLetters: count + written.deadLetters };
     }
   }
 

@@ -1,3 +1,4 @@
+import { MillraceError } from '../../../domain/errors.ts';
 import type { SqlEngine } from '../../../ports/sql-engine.ts';
 import type { Clock } from '../../../lib/clock.ts';
 import type { ValueModes } from '../column-type.ts';
@@ -12,6 +13,7 @@ import {
   jsonTypesSql,
   MESSAGE_COLUMNS,
   messagesSql,
+  NAME_TWICE,
   OTHER_COLUMNS,
 } from './change-sql.ts';
 import type { EventFile } from './event-file.ts';
@@ -118,6 +120,8 @@ export class TableWriter {
     try {
       for (const [set] of rows) {
         const names = set as readonly string[];
+        if (new Set(names).size < names.length)
+          throw new MillraceError('sql_failed', { problem: NAME_TWICE });
         const schema = await this.#schemaFor(plan, names, file, undefined, signal);
         const only = parts.length === 0 ? 'these and none' : 'these';
         parts.push(await this.#writeFitting(plan, { file, names, only }, schema, signal));
