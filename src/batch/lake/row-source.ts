@@ -97,18 +97,22 @@ export class Rows {
 function columnOf(
   schemas: readonly LakeSchema[],
   schema: LakeSchema,
-  { column: { name, type, missing }, schema: wantedIn }: WantedColumn,
+  { column: { name, type }, schema: wantedIn }: WantedColumn,
 ): string {
+  const isIn = ({ columns }: LakeSchema): boolean => columns.some((each) => each.name === name);
   const [first, last] = schema.id < wantedIn ? [schema.id, wantedIn] : [wantedIn, schema.id];
-  const isCarried = schemas
-    .slice(first, last + 1)
-    .every(({ columns }) => columns.some((each) => each.name === name));
-  const held = isCarried ? schema.columns.find((each) => each.name === name) : undefined;
+  const between = schemas.slice(first, last + 1);
+  const held = between.every(isIn) ? columnIn(schema, name) : undefined;
   if (held?.type === type) return sqlIdentifier(name);
   if (held !== undefined) return `TRY_CAST(${sqlIdentifier(name)} AS ${castable(type)})`;
-  if (schema.id < wantedIn && missing !== undefined)
-    return `CAST(${sqlString(missing)} AS ${castable(type)})`;
+  const came = between.slice(between.findLastIndex((each) => !isIn(each)) + 1)[0];
+  const missing = schema.id < wantedIn && came && columnIn(came, name)?.missing;
+  if (missing !== undefined && missing !== false) return constantSql(missing, type);
   return type.endsWith('[]') ? 'NULL' : `CAST(NULL AS ${castable(type)})`;
+}
+
+function columnIn({ columns }: LakeSchema, name: string): LakeColumn | undefined {
+  return columns.find((each) => each.name === name);
 }
 
 /**
@@ -117,4 +121,17 @@ function columnOf(
  */
 function castable(type: string): string {
   return type === 'TIMESTAMPTZ' ? 'TIMESTAMP' : type;
+}
+
+/** A value as PostgreSQL writes it. */
+function constantSql(text: string, type: string): string {
+  if (type === 'BLOB') return `unhex(${sqlString(text.replace(/^\\x/, ''))})`;
+  if (!type.endsWith('[]')) return `TRY_CAST(${sqlString(text)} AS ${castable(type)})`;
+  // Spark has other words for lists: it reads such a table once compaction has written a base.
+  const items = [...text.matchAll(/"((?:[^"\\]|\\.)*)"|[^,{}]+/g)].map(([item, quoted]) =>
+    quoted === undefined && item === 'NULL'
+      ? 'NULL'
+      : sqlString((quoted ?? item).replaceAll(/\\(.)/gs, '$1')),
+  );
+  return `TRY_CAST([${items.join(', ')}] AS ${type})`;
 }
