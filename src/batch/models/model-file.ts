@@ -1,7 +1,7 @@
 import { EMPTY_HEADER, readHeader } from './model-header.ts';
 import type { Model, ModelHeader, ModelTest } from './model.ts';
 import type { Problem } from './problem.ts';
-import { parseTemplate, type Template, type TemplateTag, tagsOf } from './template.ts';
+import { parseTemplate, type Template, type TemplateTag, tagsOf, withoutEnd } from './template.ts';
 import { YamlValue } from './yaml-value.ts';
 
 /**
@@ -13,7 +13,8 @@ export function parseModelFile(
   { name, file }: Readonly<{ name: string; file: string }>,
   problems: Problem[],
 ): Model {
-  const { yaml, sql, line } = splitFile(text);
+  const { yaml, line, ...body } = splitFile(text);
+  const sql = withoutEnd(body.sql);
   const header = yaml === undefined ? EMPTY_HEADER : readYaml(name, yaml, file, problems);
   const parsed = parseTemplate(sql, line);
   for (const problem of parsed.problems) problems.push({ file, ...problem });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { RenderContext } from './model.ts';
-import { parseReference, parseTemplate, renderSql, tagsOf } from './template.ts';
+import { parseReference, parseTemplate, renderSql, tagsOf, withoutEnd } from './template.ts';
 
 const context: RenderContext = {
   runStartedAtMs: Date.UTC(2026, 0, 31, 12),
@@ -66,6 +66,11 @@ describe('a template', () => {
     assert.deepEqual(noEnd, ['1: a template without its end: expected }}']);
     assert.match(String(statement), /^1: \{% is not known: templates are \{\{ ref\('model'\) \}\}/);
     assert.match(String(dbt), /config is not known: settings stand in the header/);
+  });
+
+  test('loses what would end it', () => {
+    assert.equal(withoutEnd("SELECT ';';\n -- ;\n;\n"), "SELECT ';' \n --  \n \n");
+    assert.equal(withoutEnd('SELECT 1; SELECT 2'), 'SELECT 1; SELECT 2');
   });
 
   test('knows references as headers have them', () => {

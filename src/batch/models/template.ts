@@ -54,6 +54,17 @@ export function parseTemplate(sql: string, firstLine = 1): ParsedTemplate {
   return { template: parts, problems };
 }
 
+/** Without semicolons at the end, which keep SQL from being a part of other SQL; lines stay as they are. */
+export function withoutEnd(sql: string): string {
+  let semicolons: number[] = [];
+  for (const { 0: token, index } of sql.matchAll(TOKEN)) {
+    if (token === ';') semicolons.push(index);
+    else if (!/^(\s|--|\/\*)/.test(token)) semicolons = [];
+  }
+  const [first] = semicolons;
+  return first === undefined ? sql : sql.slice(0, first) + sql.slice(first).replaceAll(';', ' ');
+}
+
 /** What SQL keeps apart, then a template, then anything. */
 const TOKEN =
   /--[^\n]*|\/\*[^]*?\*\/|[eE]'(?:[^'\\]|\\[^]|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([a-zA-Z_]*)\$[^]*?\$\1\$|\{\{[^]*?\}\}|\{[{%#]|[\p{L}_][\p{L}\p{N}_]*|[^]/gu;

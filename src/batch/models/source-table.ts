@@ -1,0 +1,51 @@
+import type { SqlColumn } from '../../ports/sql-engine.ts';
+import type { Manifest } from '../lake/manifest.ts';
+import { sqlIdentifier } from './literal.ts';
+
+/** A table that models may read. */
+export type SourceTable = Readonly<{
+  schema: string;
+  name: string;
+  columns: readonly SqlColumn[];
+  /** Columns that it had, and when the first change without them came. */
+  dropped: readonly Readonly<{ name: string; atMs?: number }>[];
+}>;
+
+/** The lake's tables as they are today; those of which it has no change yet are not among them. */
+export function lakeSources({ tables }: Manifest): readonly SourceTable[] {
+  return Object.values(tables).flatMap(({ schema, name, schemas, changes }) => {
+    const today = schemas.at(-1);
+    if (today === undefined) return [];
+    const present = new Set(today.columns.map((column) => column.name));
+    const lastWith = new Map<string, number>();
+    for (const { id, columns } of schemas)
+      for (const column of columns) if (!present.has(column.name)) lastWith.set(column.name, id);
+    const dropped = [...lastWith].map(([column, id]) => {
+      const times = changes.filter((file) => file.schema > id).map((file) => file.minTimeMs);
+      return { name: column, ...(times.length === 0 ? {} : { atMs: Math.min(...times) }) };
+    });
+    const columns = today.columns.map((column) => ({ name: column.name, type: column.type }));
+    return [{ schema, name, columns, dropped }];
+  });
+}
+
+/** By `orders` or `public.orders`; without a schema, a table of `public` comes first. */
+export function findSource(
+  tables: readonly SourceTable[],
+  source: string,
+): SourceTable | undefined {
+  return (
+    tables.find((table) => fullName(table) === source) ??
+    tables.find(({ schema, name }) => schema === 'public' && name === source) ??
+    tables.find(({ name }) => name === source)
+  );
+}
+
+export function fullName({ schema, name }: Pick<SourceTable, 'schema' | 'name'>): string {
+  return `${schema}.${name}`;
+}
+
+/** A table's name in the SQL that engines run, quoted. */
+export function sourceRelation({ schema, name }: Pick<SourceTable, 'schema' | 'name'>): string {
+  return sqlIdentifier(`src__${schema}__${name}`);
+}
