@@ -19,11 +19,12 @@ try {
     // What npm pack prints is the tarball's name.
     { stdio: ['ignore', 2, 2] },
   );
-  // The shop's connector.json and SQL.
-  cpSync(join(ROOT, 'pipelines/shop'), join(DRAFT, 'pipelines/shop'), {
-    recursive: true,
-    filter: (path) => !path.endsWith('.ts'),
-  });
+  // The shop's connector.json and SQL, and what spark-submit runs.
+  for (const folder of ['pipelines/shop', 'src/adapters/spark'])
+    cpSync(join(ROOT, folder), join(DRAFT, folder), {
+      recursive: true,
+      filter: (path) => !path.endsWith('.ts') && !path.includes('__pycache__'),
+    });
   // What a source that is gone had been compiled to would be published for ever.
   rmSync(DIST, { recursive: true, force: true });
   renameSync(DRAFT, DIST);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, globSync, readFileSync } from 'node:fs';
 import { mkdir, rm, symlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -19,6 +19,7 @@ test('the package works where it is installed: it writes a pipeline, checks it, 
   try {
     const user = join(folder, 'user');
     await install(await packed(folder), user);
+    assertHasRunner(join(user, 'node_modules/millrace/dist'));
     await tryInstalled(user);
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -37,6 +38,13 @@ async function install(tarball: string, folder: string): Promise<void> {
     await mkdir(dirname(join(modules, name)), { recursive: true });
     await symlink(join(ROOT, 'node_modules', name), join(modules, name));
   }
+}
+
+/** Spark is not there to try it with. */
+function assertHasRunner(dist: string): void {
+  const scripts = globSync('src/adapters/spark/*.py', { cwd: ROOT });
+  assert.ok(scripts.length > 0);
+  for (const path of scripts) assert.ok(existsSync(join(dist, path)), path);
 }
 
 function dependencies(): string[] {
