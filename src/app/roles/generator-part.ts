@@ -69,12 +69,11 @@ export class GeneratorPart implements Part {
 
 /** Rows of a demonstration are to be seen as changes, so they come after the first copy. */
 export function afterFirstCopy(generator: GeneratorPart, statuses: StatusBoard): Part {
-  const isCopied = () => statuses.connector?.state === 'streaming' || undefined;
   return {
     name: generator.name,
     async run(signal) {
       try {
-        await statuses.until(isCopied, signal);
+        await copied(statuses, signal);
       } catch (error) {
         if (signal.aborted) return;
         throw error;
@@ -82,4 +81,9 @@ export function afterFirstCopy(generator: GeneratorPart, statuses: StatusBoard):
       await generator.run(signal);
     },
   };
+}
+
+/** Resolves once the connector streams: all tables are in the log. Rejects when `signal` aborts. */
+export async function copied(statuses: StatusBoard, signal: AbortSignal): Promise<void> {
+  await statuses.until(() => statuses.connector?.state === 'streaming' || undefined, signal);
 }

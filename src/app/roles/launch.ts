@@ -62,10 +62,12 @@ export type GenerateOptions = Readonly<{
 }>;
 
 /** What a process of its own does, and what it is told on the command line. */
-export type Role = CaptureRole | StreamRole | GeneratorRole;
+export type Role = CaptureRole | StreamRole | BatchRole | GeneratorRole;
 export type CaptureRole = Readonly<{ role: 'capture'; adoptSlot: boolean }>;
 /** No names: all processors of the pipeline. */
 export type StreamRole = Readonly<{ role: 'stream'; processors: readonly string[] }>;
+/** The lake's writer, its upkeep, and the models at their interval. */
+export type BatchRole = Readonly<{ role: 'batch' }>;
 export type GeneratorRole = Readonly<{
   role: 'generator';
   /** A server of the user's own gets tables and rows only with it. */

@@ -13,9 +13,10 @@ import {
   type Part,
 } from '../compose.ts';
 import { readConfig, type Config } from '../config/config.ts';
+import { composeBatch } from '../batch/compose-batch.ts';
 import { ConnectorPart } from './connector-part.ts';
 import { requestCopy } from '../operations/copy-request.ts';
-import { afterFirstCopy, GeneratorPart } from './generator-part.ts';
+import { afterFirstCopy, copied, GeneratorPart } from './generator-part.ts';
 import { applySchema } from '../operations/generate.ts';
 import { housekeeping } from './housekeeping.ts';
 import type { CaptureRole, GeneratorRole, Role, RoleOptions, StreamRole } from './launch.ts';
@@ -79,6 +80,7 @@ export async function runRole(
   const place: Place = { config, pipeline, options, log, logger, failures, stack, run, worker };
   if (role.role === 'capture') await capture(role, place);
   else if (role.role === 'stream') await stream(role, place);
+  else if (role.role === 'batch') await batch(place);
   else await generator(role, place);
   logger.info('stopped');
 }
@@ -135,6 +137,31 @@ async function stream({ processors }: StreamRole, place: Place): Promise<void> {
   await place.run(parts, [housekeeping(log, store)], [publisher]);
 }
 
+async function batch(place: Place): Promise<void> {
+  const { config, pipeline, options, log, logger, stack, worker } = place;
+  const store = stack.use(await openStore(config));
+  const statuses = new StatusBoard(log);
+  await statuses.load();
+  const connector = connectorOf(place);
+  const { parts } = composeBatch({
+    config,
+    pipeline,
+    pipelineDir: options.pipelineDir,
+    environment: options.env,
+    connector,
+    connection: connectionOf(connector, config.source),
+    engine: engineOf(config).kind,
+    log,
+    store,
+    ready: (stop) => copied(statuses, stop),
+    logger,
+    onChange: () => publisher.changed(),
+  });
+  const publisher = new StatusPublisher('batch', log, parts, worker);
+  const following: Part = { name: 'statuses', run: (stop) => statuses.run(stop) };
+  await place.run(parts, [following], [publisher]);
+}
+
 function threadTask(processors: readonly string[], { config, options, worker }: Place): StreamTask {
   return {
     pipelineDir: options.pipelineDir,
@@ -188,17 +215,19 @@ function connectorOf({ config, pipeline, options }: Place): ConnectorConfig {
 }
 
 /** Other processes can't read what is embedded in this one. */
-function requireServers(role: Role['role'], { source, log, store }: Config): void {
+function requireServers(role: Role['role'], { source, log, store, lake }: Config): void {
   const missing = [
     source.kind === 'embedded' && role !== 'stream' && ['POSTGRES_HOST', 'the source'],
     log.kind === 'embedded' && ['KAFKA_BROKER', 'the event log'],
-    store.kind === 'embedded' && role === 'stream' && ['REDIS_HOST', 'the store'],
+    store.kind === 'embedded' &&
+      (role === 'stream' || role === 'batch') && ['REDIS_HOST', 'the store'],
+    role === 'batch' && !lake.isNamed && ['MILLRACE_LAKE', 'the lake'],
   ].filter((each) => each !== false);
   if (missing.length === 0) return;
   throw new MillraceError('config_invalid', {
     problems: missing.map(
       ([name, what]) =>
-        `${name}: not set, expected a server for ${what}, which \`run ${role}\` shares with other processes`,
+        `${name}: not set, expected ${name === 'MILLRACE_LAKE' ? 'the folder of' : 'a server for'} ${what}, which \`run ${role}\` shares with other processes`,
     ),
   });
 }

@@ -4,6 +4,7 @@ import { Bell } from '../../lib/bell.ts';
 import { untilAborted } from '../../lib/until-aborted.ts';
 import type { EventLog } from '../../ports/event-log.ts';
 import type { Store } from '../../ports/store.ts';
+import { composeBatch } from '../batch/compose-batch.ts';
 import { answerOperation } from '../operations/answer.ts';
 import { CommandSender } from '../operations/command-sender.ts';
 import { connectionOf, openLog, openStore, topicsOf, type Part } from '../compose.ts';
@@ -14,7 +15,7 @@ import { tellStarter } from './detach.ts';
 import { EmbeddedServer } from './embedded-server.ts';
 import { failureOf } from '../failure.ts';
 import { applySchema } from '../operations/generate.ts';
-import { afterFirstCopy, GeneratorPart } from './generator-part.ts';
+import { afterFirstCopy, copied, GeneratorPart } from './generator-part.ts';
 import { housekeeping } from './housekeeping.ts';
 import type { UpEvent, UpOptions } from './launch.ts';
 import { connectorFileOf, loadPipeline, readConnector, serverOf } from '../config/load-pipeline.ts';
@@ -141,6 +142,22 @@ async function up(
   onEvent({ kind: 'starting', part: 'capture' });
   const capture = { ...task, role: 'capture', share: { index: 0, of: 1 } } as const;
   background([{ name: 'capture', run: (stop) => runWorker(capture, failures.onState, stop) }]);
+  const batch = composeBatch({
+    config,
+    pipeline,
+    pipelineDir: options.pipelineDir,
+    environment: options.env,
+    connector,
+    connection,
+    engine: config.connector.kind,
+    log,
+    store,
+    ready: (stop) => copied(statuses, stop),
+    logger,
+    onChange: () => batchStatus.changed(),
+  });
+  const batchStatus = new StatusPublisher('batch', log, batch.parts, worker);
+  background(batch.parts, [batchStatus]);
   const { generate } = pipeline;
   if (generate !== undefined && isDemo && options.generate) {
     const seed = randomInt(2 ** 31);
@@ -166,6 +183,7 @@ async function up(
       commands: new CommandSender(log, Date.now, worker && `operator ${worker}`),
       rates: () => ratesNow(statuses, rates),
       failures: () => failures.list(),
+      flushLake: batch.flush,
       waitingFor: (part: string) =>
         [part, ...inThreads(part, config.stream.threads)]
           .map((each) => failures.waitingFor(each))

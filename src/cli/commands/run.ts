@@ -16,6 +16,7 @@ export function runCommand(context: Context): Command {
   };
   command.addCommand(captureRole(run));
   command.addCommand(streamRole(run));
+  command.addCommand(batchRole(run));
   command.addCommand(generatorRole(run));
   return withExamples(command, 'millrace run stream', 'millrace run capture --help');
 }
@@ -46,6 +47,16 @@ function streamRole(run: Run): Command {
   return withExamples(
     command,
     'KAFKA_BROKER=kafka:9092 REDIS_HOST=redis millrace run stream --processor cdc-processor',
+  );
+}
+
+function batchRole(run: Run): Command {
+  const command = new Command('batch')
+    .description('write the lake, and run the models over it (one process a lake)')
+    .action(() => run(command, { role: 'batch' }));
+  return withExamples(
+    command,
+    'KAFKA_BROKER=kafka:9092 REDIS_HOST=redis POSTGRES_HOST=db MILLRACE_LAKE=/lake millrace run batch',
   );
 }
 

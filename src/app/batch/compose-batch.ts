@@ -1,0 +1,118 @@
+import type { Logger } from 'pino';
+import type { ConnectionFacts } from '../../adapters/postgres/connection.ts';
+import type { ConnectorConfig, ConnectorEngine } from '../../capture/connector-config.ts';
+import { Lake } from '../../batch/lake/lake.ts';
+import { failedModels, isFailure, type RunReport } from '../../batch/run/run-report.ts';
+import { systemClock } from '../../lib/clock.ts';
+import type { EventLog } from '../../ports/event-log.ts';
+import type { Store } from '../../ports/store.ts';
+import type { Part } from '../compose.ts';
+import type { Config } from '../config/config.ts';
+import type { Environment } from '../config/environment.ts';
+import { requestCopy } from '../operations/copy-request.ts';
+import type { Pipeline } from '../pipeline.ts';
+import { BatchRunner, type RunOutcome } from './batch-runner.ts';
+import { LakePart } from './lake-part.ts';
+import { modelsDirOf, openEngine, openWarehouse } from './open.ts';
+import { runModelsOnce } from './run-models.ts';
+import { serveReport } from './serve-report.ts';
+
+export type BatchOptions = Readonly<{
+  config: Pick<Config, 'lake' | 'batch'>;
+  pipeline: Pipeline;
+  pipelineDir: string;
+  environment: Environment;
+  connector: ConnectorConfig;
+  connection: ConnectionFacts;
+  engine: ConnectorEngine;
+  log: EventLog;
+  store: Store;
+  /** Resolves once the tables are copied: before it there is nothing to work on. */
+  ready: (signal: AbortSignal) => Promise<void>;
+  logger: Logger;
+  onChange: () => void;
+}>;
+
+/** What batch consists of in a process: the lake's writer, and the models at their interval. */
+export type BatchParts = Readonly<{
+  parts: readonly Part[];
+  /** Resolves when the lake holds all that is in the log now. */
+  flush: () => Promise<void>;
+}>;
+
+export function composeBatch(options: BatchOptions): BatchParts {
+  const { config, pipeline, pipelineDir, connector, log, onChange } = options;
+  const lake = new LakePart({
+    places: config,
+    log,
+    connector,
+    connection: options.connection,
+    engine: options.engine,
+    requestCopy: (topic, signal) => requestCopy(log, connector.name, topic, signal),
+    onChange,
+  });
+  const modelsDir = modelsDirOf(pipeline, pipelineDir);
+  const { intervalMs } = config.batch;
+  const runner =
+    modelsDir === undefined || intervalMs === 0
+      ? []
+      : [
+          new BatchRunner({
+            intervalMs,
+            clock: systemClock,
+            ready: options.ready,
+            onChange,
+            runOnce: async (signal) => {
+              await lake.flush();
+              return runAndServe(modelsDir, options, signal);
+            },
+          }),
+        ];
+  return { parts: [lake, ...runner], flush: () => lake.flush() };
+}
+
+async function runAndServe(
+  modelsDir: string,
+  { config, pipeline, environment, store, logger }: BatchOptions,
+  signal: AbortSignal,
+): Promise<RunOutcome> {
+  const lake = await Lake.open(config.lake.dir);
+  await using warehouse = await openWarehouse(config, environment);
+  const variables = pipeline.modelVariables ?? {};
+  const { report, models } = await runModelsOnce(
+    { lake, warehouse, modelsDir, variables },
+    { signal },
+  );
+  await using engine = await openEngine(config);
+  await serveReport(report, models, { lake, engine, store });
+  logFailures(report, logger);
+  return outcomeOf(report);
+}
+
+function logFailures({ runId, models, tests }: RunReport, logger: Logger): void {
+  for (const { name, file, ...made } of models)
+    if (made.outcome === 'failed') {
+      const { problem, line } = made;
+      logger.error({ part: 'batch', runId, at: `${file}:${line ?? 1}` }, `${name}: ${problem}`);
+    }
+  for (const test of tests)
+    if (isFailure(test)) {
+      const found = test.outcome === 'failed' ? `${test.rows} rows` : test.outcome;
+      const say = test.severity === 'warn' ? 'warn' : 'error';
+      logger[say]({ part: 'batch', runId, model: test.model }, `test ${test.name}: ${found}`);
+    }
+}
+
+function outcomeOf(report: RunReport): RunOutcome {
+  const { runId, startedAtMs, seconds, models, tests } = report;
+  const failing = tests.filter(isFailure);
+  return {
+    runId,
+    startedAtMs,
+    seconds,
+    models: models.filter(({ outcome }) => outcome === 'done').length,
+    failedModels: failedModels(report),
+    warnings: failing.filter(({ severity }) => severity === 'warn').length,
+    errors: failing.filter(({ severity }) => severity === 'error').length,
+  };
+}

@@ -1,0 +1,84 @@
+import type { ConnectionFacts } from '../../adapters/postgres/connection.ts';
+import { Lake } from '../../batch/lake/lake.ts';
+import { valueModesOf } from '../../batch/lake/column-type.ts';
+import { LakeWriter } from '../../batch/lake/lake-writer.ts';
+import type { ConnectorConfig, ConnectorEngine } from '../../capture/connector-config.ts';
+import { messageTopic } from '../../domain/logical-message.ts';
+import type { LakeWriterStatus } from '../../domain/status.ts';
+import { systemClock } from '../../lib/clock.ts';
+import type { EventLog } from '../../ports/event-log.ts';
+import type { Part } from '../compose.ts';
+import { describeTables } from '../described-tables.ts';
+import { LAKE_DEAD_LETTERS } from '../topics.ts';
+import { type BatchPlaces, openEngine } from './open.ts';
+
+export type LakePartOptions = Readonly<{
+  places: BatchPlaces;
+  log: EventLog;
+  connector: ConnectorConfig;
+  /** Of the source, whose catalogue tells the types of columns. */
+  connection: ConnectionFacts;
+  engine: ConnectorEngine;
+  /** Has a table copied anew. */
+  requestCopy: (topic: string, signal: AbortSignal) => Promise<void>;
+  onChange: () => void;
+}>;
+
+/** Writes the captured tables into the lake. */
+export class LakePart implements Part {
+  readonly name = 'lake';
+  readonly #options: LakePartOptions;
+  #writer: LakeWriter | undefined;
+  #status: LakeWriterStatus | undefined;
+
+  constructor(options: LakePartOptions) {
+    this.#options = options;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { places, log, connector, connection, engine, requestCopy, onChange } = this.#options;
+    const modes = valueModesOf(connector.options, engine === 'native');
+    const lake = await Lake.open(places.lake.dir);
+    await using sql = await openEngine(places);
+    const messages = messageTopic(connector.topicPrefix);
+    this.#writer = new LakeWriter({
+      lake,
+      log,
+      engine: sql,
+      clock: systemClock,
+      isTable: (topic) => isTableTopic(topic, connector.topicPrefix) && topic !== messages,
+      messageTopic: messages,
+      deadLetterTopic: LAKE_DEAD_LETTERS,
+      describe: async (topic) => {
+        const tables = await describeTables(connection, connector, engine);
+        return tables.find((table) => table.topic === topic);
+      },
+      onMissingHistory: (topic) => requestCopy(topic, signal),
+      modes,
+      flushEveryMs: places.lake.flushMs,
+      onStatus: (status) => {
+        this.#status = status;
+        onChange();
+      },
+    });
+    try {
+      await this.#writer.run(signal);
+    } finally {
+      this.#writer = undefined;
+    }
+  }
+
+  /** Resolves when the lake holds all that is in the log now; at once while nothing writes it. */
+  async flush(): Promise<void> {
+    await this.#writer?.flush();
+  }
+
+  status(): LakeWriterStatus | undefined {
+    return this.#status;
+  }
+}
+
+/** `<prefix>.<schema>.<table>` */
+function isTableTopic(topic: string, prefix: string): boolean {
+  return topic.startsWith(`${prefix}.`) && topic.indexOf('.', prefix.length + 1) > 0;
+}
