@@ -6,6 +6,7 @@ import { benchCapture } from './capture.ts';
 import { benchCopy } from './copy.ts';
 import type { Figures } from './figures.ts';
 import { benchKafka } from './kafka.ts';
+import { benchLake } from './lake.ts';
 import { benchLatency } from './latency.ts';
 import { benchStream } from './stream.ts';
 
@@ -13,6 +14,7 @@ const BENCHES: Readonly<Record<string, () => Promise<Figures>>> = {
   capture: benchCapture,
   copy: benchCopy,
   kafka: benchKafka,
+  lake: benchLake,
   latency: benchLatency,
   stream: benchStream,
 };

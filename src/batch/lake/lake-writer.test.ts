@@ -468,8 +468,8 @@ describe('when something is in the way', () => {
     await writeFile(t.lake.path('writing/half.ndjson'), '{"o":');
     await t.write();
     assert.deepEqual(
-      (await filesOf(t)).toSorted(),
-      [file?.path.split('/').at(-1), 'of-compaction.parquet'].toSorted(),
+      new Set(await filesOf(t)),
+      new Set([file?.path.split('/').at(-1), 'of-compaction.parquet']),
     );
     assert.deepEqual(await readdir(t.lake.path('writing')), []);
   });
