@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { smallDisk } from '../../../test/small-disk.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { must } from '../../lib/must.ts';
 import type { SqlRows } from '../../ports/sql-engine.ts';
@@ -295,11 +295,7 @@ describe('DuckDbEngine says what is wrong', () => {
 
   test('when more is spilled than may be, and goes on', async () => {
     await using folder = await temporaryFolder();
-    await using engine = await opened({
-      memoryLimit: '64MB',
-      threads: 1,
-      maxTempBytes: 20_000_000,
-    });
+    await using engine = await opened({ ...TIGHT, maxTempBytes: 20_000_000 });
     await assert.rejects(
       engine.run(`COPY (${SORTED}) TO '${folder.dir}/x.parquet'`),
       failure('sql_failed', /spilled more than it may.*MILLRACE_DUCKDB_MEMORY/),
@@ -316,7 +312,7 @@ describe('DuckDbEngine says what is wrong', () => {
 
   test('when the disk is full that it writes to, or spills to, and goes on', async (t) => {
     await using folder = await temporaryFolder();
-    await using disk = smallDisk(folder.dir);
+    using disk = smallDisk(folder.dir, '8m');
     if (disk === undefined) {
       t.skip('may not mount a small file system here');
       return;
@@ -399,20 +395,6 @@ async function opened(options: Partial<DuckDbOptions> = {}): Promise<DuckDbEngin
     await folder[Symbol.asyncDispose]();
     throw error;
   }
-}
-
-/** Undefined where it may not be mounted. */
-function smallDisk(dir: string): AsyncDisposable | undefined {
-  try {
-    execFileSync('/bin/mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', dir], { stdio: 'ignore' });
-  } catch {
-    return undefined;
-  }
-  return {
-    [Symbol.asyncDispose]: async () => {
-      execFileSync('/bin/umount', ['--lazy', dir]);
-    },
-  };
 }
 
 async function changed(file: string, change: (bytes: Buffer) => unknown): Promise<void> {

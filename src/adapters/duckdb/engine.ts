@@ -9,11 +9,11 @@ import {
 } from '@duckdb/node-api';
 import { MillraceError } from '../../domain/errors.ts';
 import { ScratchFolder } from '../../lib/scratch-folder.ts';
-import type { SqlEngine, SqlRows, SqlValue } from '../../ports/sql-engine.ts';
+import type { SqlColumn, SqlEngine, SqlRows, SqlValue } from '../../ports/sql-engine.ts';
 import { failureOf, isUnnamedDamage, parquetFilesIn } from './failure.ts';
 import { parameterOf } from './parameter.ts';
 import { literal } from './quote.ts';
-import { columnsOf, rowsOf } from './value.ts';
+import { columnOf, columnsOf, rowsOf } from './value.ts';
 
 export type DuckDbOptions = Readonly<{
   /** As DuckDB reads it: `512MB`. What does not fit is spilled. */
@@ -113,6 +113,18 @@ export class DuckDbEngine implements SqlEngine {
     return this.#batches(sql, [], signal);
   }
 
+  /** What one statement would give, without running it. */
+  async columnsOf(sql: string, signal?: AbortSignal): Promise<readonly SqlColumn[]> {
+    using _turn = await this.#turn();
+    return await this.#attempt(sql, signal, async () => {
+      using statement = await this.#onlyStatementOf(sql);
+      const { value } = statement;
+      return Array.from({ length: value.columnCount }, (_, index) =>
+        columnOf(value.columnName(index), value.columnType(index)),
+      );
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -129,10 +141,7 @@ export class DuckDbEngine implements SqlEngine {
   ): AsyncGenerator<SqlRows> {
     using _turn = await this.#turn();
     const result = await this.#attempt(sql, signal, async () => {
-      const [prepare, another] = await this.#statementsOf(sql);
-      if (prepare === undefined || another !== undefined)
-        throw new MillraceError('sql_failed', { problem: 'Expected one statement.' });
-      using statement = disposable(await prepare());
+      using statement = await this.#onlyStatementOf(sql);
       parameters.forEach((each, index) => {
         const { value, type } = parameterOf(each);
         statement.value.bindValue(index + 1, value, type);
@@ -152,6 +161,13 @@ export class DuckDbEngine implements SqlEngine {
       yield { columns, rows };
     }
     if (empty) yield { columns, rows: [] };
+  }
+
+  async #onlyStatementOf(sql: string): Promise<DisposableStatement> {
+    const [prepare, another] = await this.#statementsOf(sql);
+    if (prepare === undefined || another !== undefined)
+      throw new MillraceError('sql_failed', { problem: 'Expected one statement.' });
+    return disposable(await prepare());
   }
 
   /** Of each statement in the text, what prepares it; not before its turn, since it may need those before it. */
@@ -226,8 +242,8 @@ async function rowsWritten(result: DuckDBResult): Promise<number> {
   return typeof count === 'bigint' ? Number(count) : 0;
 }
 
-function disposable(
-  value: DuckDBPreparedStatement,
-): Disposable & { readonly value: DuckDBPreparedStatement } {
+type DisposableStatement = Disposable & Readonly<{ value: DuckDBPreparedStatement }>;
+
+function disposable(value: DuckDBPreparedStatement): DisposableStatement {
   return { value, [Symbol.dispose]: () => value.destroySync() };
 }

@@ -9,26 +9,24 @@ import {
   DuckDBStructValue,
   DuckDBTimestampTZValue,
   DuckDBTimestampValue,
+  type DuckDBType,
   DuckDBTypeId,
   DuckDBUnionValue,
   type DuckDBValue,
 } from '@duckdb/node-api';
 import type { SqlColumn, SqlValue } from '../../ports/sql-engine.ts';
 
-/** Names and types; types in the words that the lake uses, which DuckDB and Spark share. */
 export function columnsOf(result: DuckDBResult): SqlColumn[] {
-  return result.columnTypes().map((type, index) => ({
-    name: result.columnName(index),
-    type: typeName(type.alias ?? type.toString()),
-  }));
+  return result.columnTypes().map((type, index) => columnOf(result.columnName(index), type));
 }
 
-/** As DuckDB's DESCRIBE writes it, but TIMESTAMPTZ and TIMETZ in one word. */
-export function typeName(type: string): string {
-  return type
+/** Its type as DuckDB writes it, but TIMESTAMPTZ and TIMETZ in one word; names of fields are quoted where that makes a difference. */
+export function columnOf(name: string, type: DuckDBType): SqlColumn {
+  const written = (type.alias ?? type.toString())
     .replaceAll('TIMESTAMP WITH TIME ZONE', 'TIMESTAMPTZ')
     .replaceAll('TIME WITH TIME ZONE', 'TIMETZ')
     .replaceAll(/"([a-z_][a-z0-9_]*)"/g, '$1');
+  return { name, type: written };
 }
 
 export function rowsOf(chunk: DuckDBDataChunk): SqlValue[][] {

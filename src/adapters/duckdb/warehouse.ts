@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { version } from '@duckdb/node-api';
 import { MillraceError } from '../../domain/errors.ts';
 import { flushFile, flushFolder } from '../../lib/flush-file.ts';
-import type { SqlColumn, SqlEngine } from '../../ports/sql-engine.ts';
+import type { SqlColumn } from '../../ports/sql-engine.ts';
 import type {
   FileRelation,
   StepResult,
@@ -14,7 +14,6 @@ import type {
 import { DuckDbEngine, type DuckDbOptions } from './engine.ts';
 import { literal, quoted } from './quote.ts';
 import { refusalOf, sumsOf } from './result-type.ts';
-import { typeName } from './value.ts';
 
 type StepOf<K extends WarehouseStep['kind']> = Extract<WarehouseStep, { kind: K }>;
 type Done = Pick<Extract<StepResult, { outcome: 'done' }>, 'rows' | 'files' | 'columns'>;
@@ -81,12 +80,12 @@ function isPassed(step: WarehouseStep, result: StepResult): boolean {
 }
 
 class RunningJob {
-  readonly #engine: SqlEngine;
+  readonly #engine: DuckDbEngine;
   readonly #signal: AbortSignal;
   /** Relations that could not be opened, by name: what steps that read them shall say. */
   readonly #broken = new Map<string, string>();
 
-  constructor(engine: SqlEngine, signal: AbortSignal) {
+  constructor(engine: DuckDbEngine, signal: AbortSignal) {
     this.#engine = engine;
     this.#signal = signal;
   }
@@ -127,7 +126,7 @@ class RunningJob {
   }
 
   async #view({ name, sql }: StepOf<'view'>): Promise<Done> {
-    const columns = await this.#columnsOf(sql);
+    const columns = await this.#engine.columnsOf(sql, this.#signal);
     await this.#engine.run(
       `CREATE VIEW ${quoted(name)} AS ${asStored(sql, columns)}`,
       this.#signal,
@@ -157,14 +156,8 @@ class RunningJob {
     return { rows, files: [file], columns: [] };
   }
 
-  async #columnsOf(sql: string): Promise<readonly SqlColumn[]> {
-    const { rows } = await this.#engine.query(`DESCRIBE ${bare(sql)}`, [], this.#signal);
-    // Both are VARCHAR.
-    return rows.map(([name, type]) => ({ name: name as string, type: typeName(type as string) }));
-  }
-
   async #accepted(sql: string): Promise<readonly SqlColumn[]> {
-    const columns = await this.#columnsOf(sql);
+    const columns = await this.#engine.columnsOf(sql, this.#signal);
     const problem = refusalOf(columns);
     if (problem !== undefined) throw new MillraceError('sql_failed', { problem });
     return columns;
