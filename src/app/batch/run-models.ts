@@ -1,9 +1,15 @@
 import type { Lake } from '../../batch/lake/lake.ts';
+import { type Compilation, compileModels } from '../../batch/models/compile.ts';
 import type { Model, Variables } from '../../batch/models/model.ts';
-import { loadModels } from '../../batch/models/project.ts';
+import { type Problem, refuse } from '../../batch/models/problem.ts';
+import { loadModels, type ModelProject, upstream } from '../../batch/models/project.ts';
 import { selectModels } from '../../batch/models/selection.ts';
+import { lakeSources, type SourceTable } from '../../batch/models/source-table.ts';
 import { type RunEvent, runModels } from '../../batch/run/model-run.ts';
 import type { RunReport } from '../../batch/run/run-report.ts';
+import { readUnitTests } from '../../batch/run/unit-test-file.ts';
+import { runUnitTests, type UnitTestReport } from '../../batch/run/unit-tests.ts';
+import type { SqlEngine } from '../../ports/sql-engine.ts';
 import type { Warehouse } from '../../ports/warehouse.ts';
 
 /** What a run of models works with. */
@@ -15,32 +21,34 @@ export type ModelsPlace = Readonly<{
   variables: Variables;
 }>;
 
-export type RunModelsOptions = Readonly<{
-  /** As `selectModels` takes it; nothing: all models. */
-  select?: readonly string[];
-  exclude?: readonly string[];
-  /** `only`: nothing is made, and the tests are asked of what there is. Default `after`. */
-  tests?: 'after' | 'only' | 'none';
-  fullRefresh?: boolean;
-  variables?: Variables;
-  /** What models take as the present time; default, this instant. */
-  runStartedAtMs?: number;
-  onEvent?: (event: RunEvent) => void;
-  signal: AbortSignal;
-}>;
+/** As `selectModels` takes them; nothing: all models. */
+type Selection = Readonly<{ select?: readonly string[]; exclude?: readonly string[] }>;
+
+export type RunModelsOptions = Selection &
+  Readonly<{
+    /** `only`: nothing is made, and the tests are asked of what there is. Default `after`. */
+    tests?: 'after' | 'only' | 'none';
+    fullRefresh?: boolean;
+    variables?: Variables;
+    /** What models take as the present time; default, this instant. */
+    runStartedAtMs?: number;
+    onEvent?: (event: RunEvent) => void;
+    signal: AbortSignal;
+  }>;
 
 /**
  * Makes the models of a folder as its files are now, and asks their tests. What failed is in the
  * report, beside the models of the folder, for whoever serves them. Throws `models_invalid` when a
- * file is wrong, `usage` for a selection of nothing, and what `runModels` throws.
+ * file is wrong, `usage` for a selection of nothing, and what `runModels` throws. A model whose SQL
+ * does not fit its sources fails alone; to refuse a run for it, see `checkModels`.
  */
 export async function runModelsOnce(
   { lake, warehouse, modelsDir, variables }: ModelsPlace,
   options: RunModelsOptions,
 ): Promise<Readonly<{ report: RunReport; models: readonly Model[] }>> {
   const project = await loadModels(modelsDir);
-  const { select = [], exclude = [], tests = 'after', signal } = options;
-  const selected = new Set(selectModels(project, select, exclude).map(({ name }) => name));
+  const selected = namesOf(chosen(project, options));
+  const { tests = 'after', signal } = options;
   const report = await runModels({
     lake,
     warehouse,
@@ -54,4 +62,75 @@ export async function runModelsOnce(
     signal,
   });
   return { report, models: project.models };
+}
+
+export type CheckOptions = Selection &
+  Readonly<{ engine: SqlEngine; variables?: Variables; signal: AbortSignal }>;
+
+/**
+ * Finds what is wrong with the chosen models, and with those they read, before anything runs; returns
+ * what is no more than a warning. Throws `models_invalid`.
+ */
+export async function checkModels(
+  place: Omit<ModelsPlace, 'warehouse'>,
+  options: CheckOptions,
+): Promise<readonly Problem[]> {
+  const project = await loadModels(place.modelsDir);
+  const { compilation } = await compileChosen(project, place, options);
+  return compilation.warnings;
+}
+
+/**
+ * Runs the unit tests of the chosen models. Throws `models_invalid` for what is wrong with a model
+ * or a test before any runs.
+ */
+export async function runUnitTestsOnce(
+  place: Omit<ModelsPlace, 'warehouse'>,
+  options: CheckOptions & Readonly<{ onReport: (report: UnitTestReport) => void }>,
+): Promise<readonly UnitTestReport[]> {
+  const project = await loadModels(place.modelsDir);
+  const problems: Problem[] = [];
+  const tests = await Promise.all(
+    chosen(project, options).map((model) => readUnitTests(project, model, problems)),
+  );
+  refuse(problems);
+  if (tests.flat().length === 0) return [];
+  const { compilation, sources, variables } = await compileChosen(project, place, options);
+  const { engine, onReport, signal } = options;
+  const { models } = compilation;
+  return runUnitTests(tests.flat(), { engine, models, sources, variables, onReport, signal });
+}
+
+async function compileChosen(
+  project: ModelProject,
+  { lake, variables: ofPipeline }: Omit<ModelsPlace, 'warehouse'>,
+  options: CheckOptions,
+): Promise<
+  Readonly<{
+    compilation: Compilation;
+    sources: readonly SourceTable[];
+    variables: Variables;
+  }>
+> {
+  const { engine, signal } = options;
+  const selected = chosen(project, options);
+  const named = selected.flatMap(({ name, testRefs }) => [name, ...testRefs]);
+  const needed = new Set([...named, ...upstream(project.models, named)]);
+  const models = project.models.filter(({ name }) => needed.has(name));
+  const sources = lakeSources(await lake.manifest());
+  const variables = { ...ofPipeline, ...options.variables };
+  const given = { engine, sources, variables };
+  return {
+    compilation: await compileModels({ ...project, models }, given, signal),
+    sources,
+    variables,
+  };
+}
+
+function chosen(project: ModelProject, { select = [], exclude = [] }: Selection): readonly Model[] {
+  return selectModels(project, select, exclude);
+}
+
+function namesOf(models: readonly Model[]): ReadonlySet<string> {
+  return new Set(models.map(({ name }) => name));
 }
