@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { mkdtempDisposable, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,11 +6,16 @@ import { DuckDbEngine } from '../../src/adapters/duckdb/engine.ts';
 import { MemoryEventLog } from '../../src/adapters/memory/event-log.ts';
 import { PostgresClient } from '../../src/adapters/postgres/client.ts';
 import { LakePart } from '../../src/app/batch/lake-part.ts';
+import { runModelsOnce } from '../../src/app/batch/run-models.ts';
 import { Lake } from '../../src/batch/lake/lake.ts';
 import { stateOf } from '../../src/batch/lake/state.ts';
+import { compileModels } from '../../src/batch/models/compile.ts';
+import type { Problem } from '../../src/batch/models/problem.ts';
 import { loadModels } from '../../src/batch/models/project.ts';
-import { runModels } from '../../src/batch/run/model-run.ts';
 import type { RunReport } from '../../src/batch/run/run-report.ts';
+import { readUnitTests, type UnitTest } from '../../src/batch/run/unit-test-file.ts';
+import { runUnitTests, type UnitTestReport } from '../../src/batch/run/unit-tests.ts';
+import { lakeSources } from '../../src/batch/models/source-table.ts';
 import { must } from '../../src/lib/must.ts';
 import type { Warehouse } from '../../src/ports/warehouse.ts';
 import { capturing, connectorConfig, recordsOf, until } from '../capture.ts';
@@ -22,7 +28,9 @@ const OPTIONS = {
   'table.include.list': TABLES,
   'skipped.operations': 'none',
 };
+const MODELS = join(PIPELINE, 'models');
 const MEMORY = '512MB';
+const NEVER = new AbortController().signal;
 
 /** A cell as text; `type` is DuckDB's. */
 export type LakeRows = Readonly<{
@@ -97,20 +105,27 @@ export class ShopLake implements AsyncDisposable {
 
   /** Makes all models, and asks all of their tests. */
   async run(runStartedAtMs: number): Promise<RunReport> {
-    const { models } = await loadModels(join(PIPELINE, 'models'));
-    const all = new Set(models.map(({ name }) => name));
-    return await runModels({
+    const place = {
       lake: this.#lake,
       warehouse: this.#warehouse,
-      models,
-      build: all,
-      test: all,
-      fullRefresh: false,
-      runStartedAtMs,
+      modelsDir: MODELS,
       variables: {},
-      onEvent: () => {},
-      signal: new AbortController().signal,
-    });
+    };
+    const { report } = await runModelsOnce(place, { runStartedAtMs, signal: NEVER });
+    return report;
+  }
+
+  /** Asks the unit tests beside the models. */
+  async unitTests(): Promise<readonly UnitTestReport[]> {
+    const project = await loadModels(MODELS);
+    const sources = lakeSources(await this.#lake.manifest());
+    const common = { engine: this.#engine, sources, variables: {} };
+    const { models } = await compileModels(project, common, NEVER);
+    const problems: Problem[] = [];
+    const tests: UnitTest[] = [];
+    for (const { model } of models) tests.push(...(await readUnitTests(project, model, problems)));
+    assert.deepEqual(problems, []);
+    return runUnitTests(tests, { ...common, models, onReport: () => {}, signal: NEVER });
   }
 
   /** The result of a model's last run. */
@@ -133,8 +148,7 @@ export class ShopLake implements AsyncDisposable {
       return { kind: 'table', name: `state_${name}`, sql, after: [], directory } as const;
     });
     const relations = states.flatMap((state) => state.relations);
-    const { signal } = new AbortController();
-    const results = await this.#warehouse.run({ relations, steps }, () => {}, signal);
+    const results = await this.#warehouse.run({ relations, steps }, () => {}, NEVER);
     const rows = new Map<string, LakeRows>();
     for (const [at, result] of results.entries()) {
       if (result.outcome !== 'done') throw new Error(JSON.stringify(result));

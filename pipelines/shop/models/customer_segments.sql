@@ -91,4 +91,4 @@ SELECT
   CAST(total_spent * 2 AS DECIMAL(18, 2)) AS estimated_lifetime_value
 FROM spending
 CROSS JOIN cut_offs
-ORDER BY total_spent DESC, customer_id
+ORDER BY total_spent DESC, customer_id NULLS LAST

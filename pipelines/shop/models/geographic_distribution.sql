@@ -75,4 +75,4 @@ SELECT
 FROM regions
 LEFT JOIN customers_by_region ON customers_by_region.region = regions.region
 LEFT JOIN orders_by_region ON orders_by_region.region = regions.region
-ORDER BY revenue DESC, regions.region
+ORDER BY revenue DESC, regions.region NULLS LAST

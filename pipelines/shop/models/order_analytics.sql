@@ -32,4 +32,4 @@ SELECT
   minimum_amount,
   maximum_amount
 FROM {{ ref('daily_orders') }}
-ORDER BY day DESC, status
+ORDER BY day DESC, status NULLS LAST

@@ -70,7 +70,7 @@ figures AS (
 cut_offs AS (
   SELECT
     percentile_disc(0.8) WITHIN GROUP (ORDER BY CAST(revenue AS DOUBLE)) AS revenue_80,
-    percentile_disc(0.8) WITHIN GROUP (ORDER BY turnover) AS turnover_80
+    percentile_disc(0.8) WITHIN GROUP (ORDER BY CAST(turnover AS DOUBLE)) AS turnover_80
   FROM figures
 )
 
@@ -98,4 +98,4 @@ SELECT
   END AS stock_status
 FROM figures
 CROSS JOIN cut_offs
-ORDER BY revenue DESC, product_id
+ORDER BY revenue DESC, product_id NULLS LAST

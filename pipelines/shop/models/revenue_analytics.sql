@@ -41,10 +41,10 @@ windows AS (
     orders,
     revenue,
     SUM(revenue) OVER (
-      ORDER BY day_start RANGE BETWEEN INTERVAL '6' DAY PRECEDING AND CURRENT ROW
+      ORDER BY day_start NULLS LAST RANGE BETWEEN INTERVAL '6' DAY PRECEDING AND CURRENT ROW
     ) AS revenue_of_7_days,
     EXTRACT(DAY FROM (day_start - MIN(day_start) OVER ())) + 1 AS days_so_far,
-    SUM(revenue) OVER (ORDER BY day_start ROWS UNBOUNDED PRECEDING) AS running_total,
+    SUM(revenue) OVER (ORDER BY day_start NULLS LAST ROWS UNBOUNDED PRECEDING) AS running_total,
     SUM(revenue) OVER () AS total_revenue
   FROM days
 )
@@ -53,7 +53,7 @@ SELECT
   day,
   orders,
   revenue,
-  CAST(revenue_of_7_days AS DOUBLE) / LEAST(7, days_so_far) AS moving_average_7_days,
+  CAST(revenue_of_7_days AS DOUBLE) / NULLIF(LEAST(7, days_so_far), 0) AS moving_average_7_days,
   CAST(running_total AS DECIMAL(18, 2)) AS running_total,
   CAST(total_revenue AS DECIMAL(18, 2)) AS total_revenue
 FROM windows
