@@ -180,8 +180,8 @@ export class RandomHistory {
 
   /** Rows went unseen, so all are copied, while others change. */
   #copyAfterLoss(): void {
-    for (const row of [...this.#truth])
-      if (this.#pick(3) === 0) this.#truth.splice(this.#truth.indexOf(row), 1);
+    const lost = this.#truth.filter(() => this.#pick(3) === 0);
+    for (const row of lost) this.#truth.splice(this.#truth.indexOf(row), 1);
     const begin = { ...this.#next };
     const first = this.changes.length;
     const toCopy = [...this.#truth];

@@ -117,6 +117,16 @@ export const REMEDIES = {
     exit: 1,
     hint: 'The lake does not reach back that far: ask for a later time, or keep more with MILLRACE_LAKE_RETENTION_DAYS.',
   },
+  lake_table_unknown: {
+    retry: 'never',
+    exit: 2,
+    hint: 'The lake holds what was captured, some seconds after it: `millrace lake ls` lists its tables.',
+  },
+  lake_key_invalid: {
+    retry: 'never',
+    exit: 2,
+    hint: 'Give the values of the key in the order of its columns, as in `1` or `7,de`; or with their names, as in `order_id=7,line=2`; or as a JSON object.',
+  },
   sql_failed: {
     retry: 'never',
     exit: 1,

@@ -50,7 +50,7 @@ export async function compact(
   signal: AbortSignal,
 ): Promise<void> {
   using _lock = lake.lock('compaction');
-  await removeOrphans(lake, nowMs);
+  await removeOrphans(lake);
   for (const topic of topics ?? Object.keys((await lake.manifest()).tables)) {
     const dropped = await dropOldChanges(lake, engine, topic, { retentionDays, nowMs }, signal);
     if (dropped > 0) onStep({ did: 'dropped', topic, files: dropped });

@@ -1,11 +1,11 @@
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
+import { basename } from 'node:path';
 import type { Lake } from './lake.ts';
 import type { Manifest } from './manifest.ts';
+import { APPENDED } from './writer/change-files.ts';
 
 /** Who still reads by a manifest that named a file has so long to open it. */
 const GRACE_MS = 15 * 60_000;
-/** A file that no manifest names may be one that is being written. */
-const ORPHAN_MS = 60 * 60_000;
 
 /** Deletes files that were replaced a while ago; returns how many. */
 export async function removeReplaced(lake: Lake, nowMs: number): Promise<number> {
@@ -24,20 +24,15 @@ export async function removeReplaced(lake: Lake, nowMs: number): Promise<number>
 }
 
 /**
- * Deletes files of changes and bases that no manifest names: what those left who died. Bases are
- * compaction's alone, whose lock the caller holds. Results of models are their runner's to clear up.
+ * Deletes what a compaction left that died: files of its own that no manifest names. The caller holds
+ * its lock. Those of the writer, and results of models, are theirs to clear up.
  */
-export async function removeOrphans(lake: Lake, nowMs: number): Promise<void> {
-  const before = [...(await files(lake, 'bases')), ...(await files(lake, 'changes'))];
-  // Listed first: what is committed in between is named.
+export async function removeOrphans(lake: Lake): Promise<void> {
+  const own = [...(await files(lake, 'bases')), ...(await files(lake, 'changes'))].filter(
+    (path) => !basename(path).startsWith(APPENDED),
+  );
   const named = namedIn(await lake.manifest());
-  for (const path of before) {
-    if (named.has(path)) continue;
-    const found = await stat(lake.path(path)).catch(() => undefined);
-    if (found === undefined) continue;
-    if (path.startsWith('bases/') || found.mtimeMs < nowMs - ORPHAN_MS)
-      await rm(lake.path(path), { force: true });
-  }
+  for (const path of own) if (!named.has(path)) await rm(lake.path(path), { force: true });
 }
 
 function namedIn({ tables, removed }: Manifest): ReadonlySet<string> {
