@@ -8,13 +8,15 @@ type Healthcheck = Readonly<{ test: string | readonly string[] }>;
 /** What the tests ask of a service; the schema holds it to the rest. */
 export type Service = Readonly<{
   image?: string;
-  build?: Readonly<{ context: string; dockerfile: string }>;
+  build?: Readonly<{ context: string; dockerfile: string; target: string }>;
+  entrypoint?: readonly string[];
   command?: readonly string[];
   user?: string;
   environment?: Readonly<Record<string, string>>;
   ports?: readonly Port[];
   volumes?: readonly string[];
-  depends_on?: Readonly<Record<string, Readonly<{ condition: string }>>>;
+  depends_on?: Readonly<Record<string, Readonly<{ condition: string; required?: boolean }>>>;
+  profiles?: readonly string[];
   healthcheck?: Healthcheck;
   mem_limit?: string;
   restart?: string;

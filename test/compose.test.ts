@@ -12,6 +12,7 @@ const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
 
 const dockerfile = read('deploy/millrace/Dockerfile');
 const isOurs = ({ build }: Service): boolean => build !== undefined;
+const isRole = (service: Service): boolean => isOurs(service) && service.entrypoint === undefined;
 const bytes = (size: string): number =>
   Number.parseInt(size) * { m: 2 ** 20, g: 2 ** 30 }[must(size.at(-1), 'sizes have a unit') as 'm'];
 
@@ -42,9 +43,13 @@ for (const profile of ['kraft', 'zookeeper']) {
 
     test('has the services that the documents name, each once', () => {
       const expected = ['postgres', 'kafka', 'connect', 'redis'];
-      const roles = ['capture', 'cdc-processor', 'stream-processor', 'data-generator'];
+      const processors = ['cdc-processor', 'stream-processor', 'batch-processor'];
+      const roles = ['capture', ...processors, 'data-generator'];
       const more = profile === 'zookeeper' ? ['zookeeper'] : [];
-      assert.deepEqual(names(() => true).toSorted(), [...expected, ...roles, ...more].toSorted());
+      const always = names((each) => each.profiles === undefined);
+      assert.deepEqual(always.toSorted(), [...expected, ...roles, ...more].toSorted());
+      const spark = names(({ profiles = [] }) => profiles.includes('spark'));
+      assert.deepEqual(spark.toSorted(), ['spark-master', 'spark-worker']);
     });
 
     test('pins every image that is not built here to one version', () => {
@@ -79,9 +84,11 @@ for (const profile of ['kraft', 'zookeeper']) {
 
     test('starts each service after the health of those that it needs', () => {
       for (const { name, service } of services)
-        for (const [needed, { condition }] of Object.entries(service.depends_on ?? {})) {
-          assert.equal(condition, 'service_healthy', `${name} needs ${needed}`);
+        for (const [needed, need] of Object.entries(service.depends_on ?? {})) {
+          assert.equal(need.condition, 'service_healthy', `${name} needs ${needed}`);
           assert.ok(of(needed).healthcheck, `${name} waits for the health of ${needed}`);
+          const isAlways = of(needed).profiles === undefined || service.profiles !== undefined;
+          assert.equal(need.required ?? true, isAlways, `${name} may have to do without ${needed}`);
         }
     });
 
@@ -105,8 +112,12 @@ for (const profile of ['kraft', 'zookeeper']) {
       const declared = parts.flatMap(({ content }) => Object.keys(content.volumes ?? {}));
       for (const { name, service, folder } of services)
         for (const mount of service.volumes ?? []) {
-          const [source = '', , mode] = mount.split(':');
-          if (!source.startsWith('.')) assert.ok(declared.includes(source), `${name}: ${mount}`);
+          const [source = '', target, mode] = mount.split(':');
+          // One of the container's own has no source, and its owner from the image.
+          if (target === undefined)
+            assert.match(dockerfile, new RegExp(`install .* ${source}$`, 'm'));
+          else if (!source.startsWith('.'))
+            assert.ok(declared.includes(source), `${name}: ${mount}`);
           else {
             assert.ok(existsSync(resolve(folder, source)), `${name}: ${mount}`);
             assert.equal(mode, 'ro', `${name}: ${mount}`);
@@ -128,7 +139,7 @@ for (const profile of ['kraft', 'zookeeper']) {
     });
 
     test('gives the roles of Millrace an environment that it takes, with servers for all', () => {
-      for (const { service } of services.filter((each) => isOurs(each.service))) {
+      for (const { service } of services.filter((each) => isRole(each.service))) {
         const environment = Object.entries(service.environment ?? {}).map(
           ([name, value]) => [name, interpolate(String(value), {})] as const,
         );
@@ -167,6 +178,23 @@ describe('the Dockerfile', () => {
   test('takes the Node that the checkout runs on', () => {
     const bases = Array.from(dockerfile.matchAll(/^FROM node:([\d.]+)-/gm), ([, each]) => each);
     assert.deepEqual(bases, [manifest.devDependencies['node']]);
+  });
+
+  test('has a stage for each engine of models, and ends with the one that needs no Spark', () => {
+    const stages = Array.from(dockerfile.matchAll(/^FROM (\S+)(?: AS (\S+))?$/gm));
+    const named = stages.map(([, , name]) => name);
+    const targets = composeParts().flatMap(({ content }) =>
+      Object.values(content.services ?? {}).flatMap(({ build }) => build?.target ?? []),
+    );
+    const engines = ['duckdb', 'spark'];
+    for (const engine of engines) {
+      assert.equal(named.filter((name) => name === engine).length, 1);
+      for (const target of targets) {
+        const chosen = interpolate(target, { MILLRACE_WAREHOUSE: engine });
+        assert.ok(engines.includes(chosen), chosen);
+      }
+    }
+    assert.deepEqual(stages.at(-1)?.slice(1), ['duckdb', undefined]);
   });
 
   test('brings every package that a pipeline imports', () => {

@@ -22,7 +22,7 @@ export type TemporarySparkCluster = AsyncDisposable &
 
 const run = promisify(execFile);
 const HOST = '127.0.0.1';
-const REQUIREMENTS = join(import.meta.dirname, 'requirements/spark.txt');
+const REQUIREMENTS = join(import.meta.dirname, '../../../deploy/spark/requirements.txt');
 
 /** Spark as PyPI has it, fetched once, 491 MB; Java must be there. */
 export async function installedSpark(): Promise<SparkInstallation> {
