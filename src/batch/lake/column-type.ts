@@ -125,10 +125,10 @@ export function valueSql(
     case 'DOUBLE':
       return { value: `TRY_CAST(${raw} AS DOUBLE)`, text: raw };
     case 'DATE':
-      return { value: dateSql(raw, modes), text: timeText(raw) };
+      return { value: dateSql(raw, modes), text: timeText(raw, type) };
     case 'TIMESTAMP':
     case 'TIMESTAMPTZ':
-      return { value: timestampSql(raw, type, sqlType, modes), text: timeText(raw) };
+      return { value: timestampSql(raw, type, sqlType, modes), text: timeText(raw, type) };
     case 'BLOB':
       return bytesSql(raw, modes);
     default:
@@ -148,10 +148,10 @@ function decimalSql(raw: string, type: string): string {
   return `CASE WHEN instr(${raw}, '.') = 0 OR length(${raw}) - instr(${raw}, '.') <= ${scale} OR contains(${raw}, 'e') THEN TRY_CAST(${raw} AS ${type}) END`;
 }
 
-/** A double that a real can't hold does not fit. */
+/** No real takes more than nine digits; a double of more does not fit. */
 function realSql(raw: string): string {
-  const cast = `TRY_CAST(${raw} AS FLOAT)`;
-  return `CASE WHEN TRY_CAST(CAST(${cast} AS VARCHAR) AS DOUBLE) = TRY_CAST(${raw} AS DOUBLE) THEN ${cast} END`;
+  const digits = `trim(translate(split_part(${raw}, 'e', 1), '-.', ''), '0')`;
+  return `CASE WHEN length(${digits}) <= 9 THEN TRY_CAST(${raw} AS FLOAT) END`;
 }
 
 /** The connectors' words, with a decimal.handling.mode of `string`. */
@@ -201,12 +201,16 @@ function microsPerUnit(sqlType: string, times: ValueModes['times']): 1 | 1000 {
   return precision !== undefined && Number(precision) <= 3 ? 1000 : 1;
 }
 
-/** `-4712-12-31T23:59:59Z` is `4713-12-31 23:59:59 BC`. */
-function timeText(raw: string): string {
+/** `-4712-12-31T23:59:59Z` is `4713-12-31 23:59:59 BC`, and what has a time zone is shown in UTC. */
+function timeText(raw: string, type: 'DATE' | 'TIMESTAMP' | 'TIMESTAMPTZ'): string {
   const part = (group: number): string =>
-    `regexp_extract(${raw}, '^(-?\\d+)(-\\d\\d-\\d\\d)(T?)([^Z]*)', ${group})`;
-  const time = `CASE WHEN ${part(3)} = 'T' THEN ' ' ELSE '' END || ${part(4)}`;
-  return `CASE WHEN ${raw} LIKE '-%Z' OR ${raw} LIKE '0000-%Z' THEN lpad(CAST(1 - CAST(${part(1)} AS BIGINT) AS VARCHAR), 4, '0') || ${part(2)} || ${time} || ' BC' ELSE ${raw} END`;
+    `regexp_extract(${raw}, '^([+-]?\\d+)(-\\d\\d-\\d\\d)(T?)([^Z]*)', ${group})`;
+  const year = `CAST(${part(1)} AS BIGINT)`;
+  const written = `format('{:04d}', CASE WHEN ${year} > 0 THEN ${year} ELSE 1 - ${year} END)`;
+  const time = `rtrim(regexp_replace(${part(4)}, '(\\.\\d*?)0+$', '\\1'), '.')`;
+  const zone = type === 'TIMESTAMPTZ' ? ` || '+00'` : '';
+  const rest = type === 'DATE' ? '' : ` || ' ' || ${time}${zone}`;
+  return `CASE WHEN regexp_matches(${raw}, '^[+-]?\\d+-\\d\\d-\\d\\d(T[0-9:.]+)?Z$') THEN ${written} || ${part(2)}${rest} || CASE WHEN ${year} > 0 THEN '' ELSE ' BC' END ELSE ${raw} END`;
 }
 
 function bytesSql(raw: string, { binary, placeholder }: ValueModes): ValueSql {
