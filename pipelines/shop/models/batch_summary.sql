@@ -32,14 +32,15 @@ columns:
 tests:
   - row_count: { min: 1, max: 1 }
   - expression: gold_customers + silver_customers + bronze_customers = customers
+    name: segments_add_up
   - expression: very_active_customers + active_customers + inactive_customers = customers
+    name: recencies_add_up
   - expression: star_products + fast_moving_products + high_revenue_products + low_performers = products
+    name: performances_add_up
   - expression: >
       out_of_stock_products + low_stock_products + overstocked_products + normally_stocked_products
       = products
-  - sql: >
-      SELECT total_revenue FROM {{ ref('batch_summary') }}
-      WHERE total_revenue <> (SELECT SUM(revenue) FROM {{ ref('geographic_distribution') }})
+    name: stock_statuses_add_up
 serve:
   - { key: 'batch_summary:{run_number}', expires: 24h, limit: 1 }
 dialect: portable

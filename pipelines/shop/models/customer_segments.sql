@@ -30,7 +30,9 @@ tests:
   - row_count: { min: 1 }
   - expression: total_orders >= 0 AND days_since_last_order >= 0
   # Fails where the cut-offs tell nobody apart.
-  - { expression: total_orders > 0 OR segment = 'Bronze', severity: warn }
+  - expression: total_orders > 0 OR segment = 'Bronze'
+    name: customers_without_orders_are_bronze
+    severity: warn
 serve:
   - { key: 'customer_segments:latest', limit: 1000 }
   - { key: 'batch_etl:customers:latest', limit: 1000 }

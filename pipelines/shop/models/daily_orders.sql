@@ -16,7 +16,9 @@ tests:
   - unique: [day, status]
   - expression: orders > 0
   - expression: status <> 'cancelled' OR revenue = 0
+    name: cancelled_orders_are_no_revenue
   - sql: SELECT id FROM {{ source('orders') }} WHERE order_date IS NULL
+    name: orders_have_a_date
     severity: warn
 incremental: { column: day, grain: day, affected_by: { orders: order_date } }
 dialect: portable

@@ -17,6 +17,7 @@ tests:
   - sql: >
       SELECT * FROM {{ ref('order_analytics') }}
       WHERE status NOT IN ('pending', 'processing', 'shipped', 'delivered', 'cancelled')
+    name: order_statuses_are_known
     severity: warn
 serve:
   - { key: 'batch_etl:orders:latest', limit: 1000 }

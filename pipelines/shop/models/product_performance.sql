@@ -33,7 +33,9 @@ columns:
 tests:
   - row_count: { min: 1 }
   # Fails where the cut-offs tell no products apart.
-  - { expression: units_sold > 0 OR performance = 'Low Performer', severity: warn }
+  - expression: units_sold > 0 OR performance = 'Low Performer'
+    name: unsold_products_are_low_performers
+    severity: warn
 serve:
   - { key: 'product_performance:latest', limit: 1000 }
   - { key: 'batch_etl:products:latest', limit: 1000 }

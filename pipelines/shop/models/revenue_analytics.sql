@@ -21,6 +21,7 @@ tests:
       SELECT * FROM {{ ref('revenue_analytics') }}
       WHERE day = (SELECT MAX(day) FROM {{ ref('revenue_analytics') }})
         AND running_total <> total_revenue
+    name: running_total_ends_at_total_revenue
 serve:
   - { key: 'revenue_analytics:latest', limit: 1000 }
 dialect: portable
