@@ -32,6 +32,9 @@ export interface SqlEngine extends AsyncDisposable {
   /** All rows of one statement; `parameters` are `$1`, `$2`, … */
   query(sql: string, parameters?: readonly SqlValue[], signal?: AbortSignal): Promise<SqlRows>;
 
-  /** As `query`, some thousand rows at a time, in constant memory; at least one batch, which tells the columns. */
+  /**
+   * As `query`, some thousand rows at a time, in constant memory; at least one batch, which tells
+   * the columns. Other statements wait until its iteration has ended: don't run one within it.
+   */
   read(sql: string, signal?: AbortSignal): AsyncIterable<SqlRows>;
 }

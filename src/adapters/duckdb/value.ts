@@ -92,5 +92,6 @@ function infinite(negative: boolean): string {
 
 /** DuckDB puts it in parentheses. */
 function era(value: DuckDBDateValue | DuckDBTimestampValue | DuckDBTimestampTZValue): string {
-  return String(value).replace(/ \(BC\)(.*)$/, '$1 BC');
+  const text = String(value);
+  return text.includes('(BC)') ? text.replace(/ \(BC\)(.*)$/, '$1 BC') : text;
 }
