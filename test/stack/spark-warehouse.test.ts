@@ -12,9 +12,11 @@ import type { SqlValue } from '../../src/ports/sql-engine.ts';
 import type { StepResult, Warehouse, WarehouseStep } from '../../src/ports/warehouse.ts';
 import { eventually } from '../command-line.ts';
 import { warehouseContract } from '../contracts/warehouse.ts';
+import { freePort } from './servers/free-port.ts';
 import { installedSpark, temporarySparkCluster } from './servers/spark.ts';
 
 const run = promisify(execFile);
+const HEALTH = join(import.meta.dirname, '../../deploy/spark/health.sh');
 const spark = await installedSpark();
 const env = { ...process.env, ...spark.env };
 const never = new AbortController().signal;
@@ -148,6 +150,9 @@ test('a standalone cluster runs a job, and is told where its files are', async (
     [2, 1],
   ]);
   assert.match(await cluster.worker.logged(), /Asked to launch executor .* for millrace/);
+  // As compose.yaml asks for their health.
+  for (const page of cluster.pages) await run(HEALTH, [String(page)], { timeout: 3000 });
+  await assert.rejects(run(HEALTH, [String(await freePort())], { timeout: 3000 }));
 });
 
 test('a Spark that is killed amid a step is unavailable, and leaves no files', async () => {

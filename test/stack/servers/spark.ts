@@ -18,6 +18,8 @@ export type TemporarySparkCluster = AsyncDisposable &
     /** As clients name it. */
     master: string;
     worker: ServerControls;
+    /** The ports of their pages. */
+    pages: readonly number[];
   }>;
 
 const run = promisify(execFile);
@@ -68,5 +70,11 @@ export async function temporarySparkCluster(
   const worker = await start(`spark-worker-${port}`, 'worker.Worker', workerArgs, isRegistered);
   started.use(worker);
   const stack = started.move();
-  return { master, worker: worker.controls, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+  const pages = [masterUi, workerUi];
+  return {
+    master,
+    worker: worker.controls,
+    pages,
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
 }
