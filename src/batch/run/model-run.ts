@@ -7,7 +7,7 @@ import type { Lake } from '../lake/lake.ts';
 import type { LakeModel } from '../lake/manifest.ts';
 import { stateOf } from '../lake/state.ts';
 import type { Model, Variables } from '../models/model.ts';
-import { type PlannedModel, planRun, type RunPlan } from './plan.ts';
+import { type PlannedModel, type PlannedTest, planRun, type RunPlan } from './plan.ts';
 import {
   newRunId,
   remove,
@@ -37,9 +37,15 @@ export type RunOptions = Readonly<{
   signal: AbortSignal;
 }>;
 
-/** How far a run is: `number` of `total` models and tests have ended. */
+/** How far a run is: `number` of `total` models, or tests, have ended. */
 export type RunEvent =
-  | Readonly<{ kind: 'started'; name: string; number: number; total: number }>
+  | Readonly<{
+      kind: 'started';
+      what: 'model' | 'test';
+      name: string;
+      number: number;
+      total: number;
+    }>
   | Readonly<{ kind: 'model'; report: ModelReport; number: number; total: number }>
   | Readonly<{ kind: 'test'; report: TestReport; number: number; total: number }>;
 
@@ -64,7 +70,6 @@ class ModelRun {
   readonly #runId: string;
   readonly #startedAtMs = Date.now();
   readonly #startedMs = performance.now();
-  #number = 0;
 
   constructor(options: RunOptions) {
     this.#options = options;
@@ -110,36 +115,39 @@ class ModelRun {
   async #work(plan: RunPlan): Promise<RunResults> {
     const { lake, warehouse, onEvent, signal } = this.#options;
     const results = new RunResults(plan);
-    const total = plan.models.length + plan.tests.length;
     const models = new Map<string, PlannedModel>();
-    const tellModel = (planned: PlannedModel) => {
-      this.#number += 1;
-      onEvent({ kind: 'model', report: results.modelOf(planned), number: this.#number, total });
+    const tests = new Map(plan.tests.map((planned) => [planned.step, planned]));
+    const counts = {
+      model: { number: 0, total: plan.models.length },
+      test: { number: 0, total: plan.tests.length },
+    };
+    const tellModel = (planned: PlannedModel): void => {
+      counts.model.number += 1;
+      onEvent({ kind: 'model', report: results.modelOf(planned), ...counts.model });
+    };
+    const tellTest = (planned: PlannedTest): void => {
+      counts.test.number += 1;
+      onEvent({ kind: 'test', report: results.testOf(planned), ...counts.test });
     };
     for (const planned of plan.models)
       if (planned.how === 'unchanged' || planned.how === 'refused') tellModel(planned);
       else models.set(planned.step, planned);
-    const tests = new Map(plan.tests.map((planned) => [planned.step, planned]));
-    await warehouse.run(
-      plan.job,
-      (event) => {
-        if ('started' in event) {
-          const name = models.has(event.started)
-            ? event.started
-            : tests.get(event.started)?.test.name;
-          if (name !== undefined) onEvent({ kind: 'started', name, number: this.#number, total });
-          return;
-        }
-        results.add(inLake(event, lake));
-        const model = models.get(event.name);
-        if (model !== undefined) tellModel(model);
-        const test = tests.get(event.name);
-        if (test === undefined) return;
-        this.#number += 1;
-        onEvent({ kind: 'test', report: results.testOf(test), number: this.#number, total });
-      },
-      signal,
-    );
+    for (const planned of plan.tests) if (planned.step === undefined) tellTest(planned);
+    const onStep: Parameters<Warehouse['run']>[1] = (event) => {
+      const step = 'started' in event ? event.started : event.name;
+      const [model, test] = [models.get(step), tests.get(step)];
+      if ('started' in event) {
+        if (model !== undefined)
+          onEvent({ kind: 'started', what: 'model', name: model.model.name, ...counts.model });
+        if (test !== undefined)
+          onEvent({ kind: 'started', what: 'test', name: test.test.name, ...counts.test });
+        return;
+      }
+      results.add(inLake(event, lake));
+      if (model !== undefined) tellModel(model);
+      if (test !== undefined) tellTest(test);
+    };
+    await warehouse.run(plan.job, onStep, signal);
     return results;
   }
 
