@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
+import type { BatchPlaces } from '../app/batch/open.ts';
 import { readConfig } from '../app/config/config.ts';
 import type { Environment } from '../app/config/environment.ts';
 import type { OperationPlace } from '../app/operations/remote-context.ts';
@@ -28,6 +29,11 @@ export type PlaceOptions = Readonly<{ dataDir?: string; pipeline?: string }>;
 export function dataDirOf(context: Context, command: Command): string {
   const { dataDir } = command.optsWithGlobals<PlaceOptions>();
   return readConfig(context.environment(), dataDir === undefined ? {} : { dataDir }).dataDir;
+}
+
+/** Where the lake lies, and with what it is read. */
+export function batchPlacesOf(context: Context, command: Command): BatchPlaces {
+  return readConfig(context.environment(), { dataDir: dataDirOf(context, command) });
 }
 
 /** Where operations find what they ask. */

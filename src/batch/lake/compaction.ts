@@ -22,7 +22,7 @@ export type CompactionOptions = Readonly<{
   /** Topics; undefined: all. */
   topics?: readonly string[];
   /** How long changes are kept. */
-  retentionDays: number;
+  retentionMs: number;
   nowMs: number;
 }>;
 
@@ -45,14 +45,14 @@ export type CompactionStep = Readonly<
 export async function compact(
   lake: Lake,
   engine: SqlEngine,
-  { policy = COMPACTION, topics, retentionDays, nowMs }: CompactionOptions,
+  { policy = COMPACTION, topics, retentionMs, nowMs }: CompactionOptions,
   onStep: (step: CompactionStep) => void,
   signal: AbortSignal,
 ): Promise<void> {
   using _lock = lake.lock('compaction');
   await removeOrphans(lake);
   for (const topic of topics ?? Object.keys((await lake.manifest()).tables)) {
-    const dropped = await dropOldChanges(lake, engine, topic, { retentionDays, nowMs }, signal);
+    const dropped = await dropOldChanges(lake, engine, topic, { retentionMs, nowMs }, signal);
     if (dropped > 0) onStep({ did: 'dropped', topic, files: dropped });
     const table = (await lake.manifest()).tables[topic];
     if (table === undefined) continue;

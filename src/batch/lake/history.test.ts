@@ -166,7 +166,7 @@ describe('historyOf', () => {
         change(offset === 0 ? 'c' : 'u', offset, { status: `s${offset}`, note: null }),
       ),
     );
-    const options = { policy: COMPACT_ALL, retentionDays: 2, nowMs: START_MS + 5 * DAY_MS };
+    const options = { policy: COMPACT_ALL, retentionMs: 2 * DAY_MS, nowMs: START_MS + 5 * DAY_MS };
     await compact(at.lake, at.engine, options, () => {}, never);
     assert.deepEqual((await at.life('1')).map(told), [
       'stood: id → 1, status → "s2"',

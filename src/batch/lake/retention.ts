@@ -16,11 +16,11 @@ export async function dropOldChanges(
   lake: Lake,
   engine: SqlEngine,
   topic: string,
-  { retentionDays, nowMs }: Readonly<{ retentionDays: number; nowMs: number }>,
+  { retentionMs, nowMs }: Readonly<{ retentionMs: number; nowMs: number }>,
   signal: AbortSignal,
 ): Promise<number> {
   const table = (await lake.manifest()).tables[topic];
-  const horizonMs = Math.floor(nowMs / DAY_MS - retentionDays) * DAY_MS;
+  const horizonMs = Math.floor((nowMs - retentionMs) / DAY_MS) * DAY_MS;
   if (table === undefined || !table.changes.some(({ maxTimeMs }) => maxTimeMs < horizonMs))
     return 0;
   if (isLog(table)) return dropFiles(lake, topic, (file) => file.maxTimeMs < horizonMs);

@@ -19,6 +19,7 @@ import { stateOf } from './state.ts';
 import type { TableRelation, UpTo } from './table-relation.ts';
 
 const START_MS = Date.UTC(2026, 0, 1);
+const DAY_MS = 24 * 60 * 60_000;
 
 type Place = AsyncDisposable & Readonly<{ lake: Lake; engine: DuckDbEngine }>;
 
@@ -85,8 +86,8 @@ describe('stateOf', { concurrency: 2 }, () => {
         written.resets = history.resets.length;
         if (pick(2) === 0) {
           const policy: CompactionPolicy = { ...COMPACT_ALL, baseShare: pick(3) / 2 };
-          const retentionDays = pick(3) === 0 ? 1 + pick(5) : 1000;
-          const options = { policy, retentionDays, nowMs: history.nowMs };
+          const retentionMs = (pick(3) === 0 ? 1 + pick(5) : 1000) * DAY_MS;
+          const options = { policy, retentionMs, nowMs: history.nowMs };
           await compact(lake, engine, options, () => {}, AbortSignal.timeout(60_000));
         }
         await checkAt(undefined, written.changes, () => true);

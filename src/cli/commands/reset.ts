@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
-import { createInterface } from 'node:readline/promises';
 import { Command } from 'commander';
 import { leftOnServers } from '../../app/operations/left-on-servers.ts';
 import { resetData } from '../../app/operations/reset.ts';
-import { MillraceError } from '../../domain/errors.ts';
+import { confirmed } from '../confirmation.ts';
 import { dataDirOf, pipelineDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 
@@ -41,16 +40,4 @@ export function resetCommand(context: Context): Command {
       await terminal.printAll([`Removed ${what}.`, ...left]);
     });
   return withExamples(command, 'millrace reset', 'millrace reset --yes');
-}
-
-async function confirmed(question: string, { terminal, signal }: Context): Promise<boolean> {
-  if (!terminal.isTty || !process.stdin.isTTY) {
-    throw new MillraceError('usage', { expected: '--yes where nobody can be asked' });
-  }
-  const prompt = createInterface({ input: process.stdin, output: process.stdout });
-  try {
-    return /^y(es)?$/i.test((await prompt.question(`${question} [y/N] `, { signal })).trim());
-  } finally {
-    prompt.close();
-  }
 }
