@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { traceConfirmations } from './confirmations.ts';
+import { killLakeWriter } from './lake-kills.ts';
 import { planOf, type RoundPlan } from './plan.ts';
 import { runRound } from './round.ts';
 
@@ -9,6 +10,9 @@ const { values } = parseArgs({
     seed: { type: 'string', default: String(Date.now() % 1_000_000_000) },
   },
 });
+/** Of the lake's writer. */
+const LAKE_KILLS = 20;
+
 const rounds = natural('rounds', values.rounds);
 const firstSeed = natural('seed', values.seed);
 
@@ -17,6 +21,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => interrupted.abort(new Error(`ended by ${signal}`)));
 
 await checkConfirmations();
+await checkLake();
 for (let seed = firstSeed; seed < firstSeed + rounds && !interrupted.signal.aborted; seed += 1)
   await run(planOf(seed, { kills: 4, copiedRows: 30_000 }));
 
@@ -46,6 +51,22 @@ async function checkConfirmations(): Promise<void> {
     );
   } catch (error) {
     console.error('FAILED: every confirmation follows an fdatasync');
+    console.error(error);
+    process.exitCode = 1;
+  }
+}
+
+async function checkLake(): Promise<void> {
+  const plan = { seed: firstSeed, kills: LAKE_KILLS };
+  try {
+    const { records, versions } = await killLakeWriter(plan, interrupted.signal);
+    console.log(
+      `ok a lake's writer killed ${LAKE_KILLS} times: the lake held the log's ${records} records after ${versions} commits, each once`,
+    );
+  } catch (error) {
+    console.error(
+      `FAILED: the lake equals the log; again: npm run test:crash -- --seed ${firstSeed}`,
+    );
     console.error(error);
     process.exitCode = 1;
   }

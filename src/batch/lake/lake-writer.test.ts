@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { readdir, rm, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import {
@@ -13,6 +15,7 @@ import {
   ORDERS,
   ordersTable,
 } from '../../../test/lake.ts';
+import { smallDisk } from '../../../test/small-disk.ts';
 import { contents, headersOf } from '../../../test/stream.ts';
 import { MemoryEventLog } from '../../adapters/memory/event-log.ts';
 import { MillraceError } from '../../domain/errors.ts';
@@ -520,6 +523,34 @@ describe('when something is in the way', () => {
     const away = () => Promise.reject(new MillraceError('source_unreachable', {}));
     await t.write({ describe: away });
     assert.deepEqual(await t.changes('id'), [[1], [2]]);
+  });
+});
+
+describe('a full disk', () => {
+  test('is told of, leaves nothing half, and is gone on from', async (context) => {
+    const dir = await mkdtemp(join(tmpdir(), 'millrace-full-'));
+    await using removed = new AsyncDisposableStack();
+    removed.defer(() => rm(dir, { recursive: true, force: true }));
+    using disk = smallDisk(dir, '6m');
+    if (disk === undefined) return context.skip('mounting takes root');
+    await using t = await lakeTest(ordersTable({ note: 'text' }), { dir });
+    await append(t.log, [created({ id: 0, note: 'small' })]);
+    const { version } = await t.write();
+    const hog = join(dir, 'hog');
+    await writeFile(hog, Buffer.alloc(3 << 20));
+    const note = (id: number) => randomBytes(40_000).toString('base64') + String(id);
+    const rows = Array.from({ length: 60 }, (_, index) => index + 1);
+    await append(
+      t.log,
+      rows.map((id) => created({ id, note: note(id) })),
+    );
+    await assert.rejects(t.write({ fileBytes: 1 << 20 }), { code: 'disk_full' });
+    assert.equal((await t.lake.manifest()).version, version);
+    assert.equal((await filesOf(t)).length, 1);
+    await assert.rejects(t.write(), { code: 'disk_full' });
+    await rm(hog);
+    await t.write({ fileBytes: 1 << 18 });
+    assert.deepEqual((await t.changes('id')).flat(), [0, ...rows]);
   });
 });
 

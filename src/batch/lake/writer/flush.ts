@@ -123,7 +123,12 @@ export class Flush {
         const { log, dir, fileBytes = FILE_BYTES } = this.#options;
         const limits = { dir, bytes: fileBytes };
         for await (const events of readEvents(log, topic, each, limits, this.#signal)) {
-          await writing;
+          try {
+            await writing;
+          } catch (error) {
+            await events[Symbol.asyncDispose]();
+            throw error;
+          }
           writing = this.#write(topic, events);
           // Awaited above or below; until then a failure waits.
           writing.catch(() => {});
