@@ -35,6 +35,7 @@ export class ScriptedLake {
     this.#tables = new Map(tables.map((table) => [table.name, table]));
   }
 
+  /** Of a lake that is there, the tables stay as they are. */
   static async create(
     dir: string,
     engine: SqlEngine,
@@ -43,7 +44,10 @@ export class ScriptedLake {
     const lake = await Lake.open(dir);
     await lake.commit((manifest) => ({
       ...manifest,
-      tables: Object.fromEntries(tables.map((table) => [topicOf(table.name), emptyTable(table)])),
+      tables: {
+        ...Object.fromEntries(tables.map((table) => [topicOf(table.name), emptyTable(table)])),
+        ...manifest.tables,
+      },
     }));
     return new ScriptedLake(lake, engine, tables);
   }

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { traceConfirmations } from './confirmations.ts';
 import { killLakeWriter } from './lake-kills.ts';
+import { killModelRuns } from './model-kills.ts';
 import { planOf, type RoundPlan } from './plan.ts';
 import { runRound } from './round.ts';
 
@@ -21,6 +22,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => interrupted.abort(new Error(`ended by ${signal}`)));
 
 await checkConfirmations();
+await checkModelRuns();
 await checkLake();
 for (let seed = firstSeed; seed < firstSeed + rounds && !interrupted.signal.aborted; seed += 1)
   await run(planOf(seed, { kills: 4, copiedRows: 30_000 }));
@@ -67,6 +69,21 @@ async function checkLake(): Promise<void> {
     console.error(
       `FAILED: the lake equals the log; again: npm run test:crash -- --seed ${firstSeed}`,
     );
+    console.error(error);
+    process.exitCode = 1;
+  }
+}
+
+/** As many kills as the rounds have together. */
+async function checkModelRuns(): Promise<void> {
+  const kills = rounds * 4;
+  try {
+    const found = await killModelRuns({ seed: firstSeed, kills }, interrupted.signal);
+    console.log(
+      `ok ${kills} kills of runs of models: ${found.looks} looks at the results of ${found.results} runs, each old or new as a whole`,
+    );
+  } catch (error) {
+    console.error(`FAILED kills of runs of models, seed ${firstSeed}`);
     console.error(error);
     process.exitCode = 1;
   }
