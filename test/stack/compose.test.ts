@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdtempDisposable, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PostgresClient } from '../../src/adapters/postgres/client.ts';
@@ -25,8 +26,9 @@ test('the roles of compose.yaml bring rows from PostgreSQL through Debezium to R
   await admin.query(await readFile(SCHEMA, 'utf8'));
   await using kafka = await temporaryKafka();
   await using redis = await temporaryRedis({ requirepass: 'secret' });
+  await using lake = await mkdtempDisposable(join(tmpdir(), 'millrace-lake-'));
 
-  // The addresses and the passwords of these servers; all else is the services' own.
+  // The addresses and the passwords of these servers, and less to wait for; all else is the services' own.
   const here: Readonly<Record<string, string>> = {
     POSTGRES_HOST: postgres.host,
     POSTGRES_PORT: String(postgres.port),
@@ -36,6 +38,9 @@ test('the roles of compose.yaml bring rows from PostgreSQL through Debezium to R
     REDIS_HOST: redis.host,
     REDIS_PORT: String(redis.port),
     REDIS_PASSWORD: 'secret',
+    MILLRACE_LAKE: lake.path,
+    MILLRACE_LAKE_FLUSH_SECONDS: '1',
+    BATCH_INTERVAL_SECONDS: '5',
   };
   const environmentOf = (name: string): Record<string, string> =>
     Object.fromEntries(
@@ -54,7 +59,8 @@ test('the roles of compose.yaml bring rows from PostgreSQL through Debezium to R
     line.env = { ...environmentOf(name), MILLRACE_CONNECT_URL: connect.url };
     return line.start(...must(service(name).command, 'a role is a command'));
   };
-  const roles = ['capture', 'cdc-processor', 'stream-processor', 'data-generator'].map(start);
+  const processors = ['cdc-processor', 'stream-processor', 'batch-processor'];
+  const roles = ['capture', ...processors, 'data-generator'].map(start);
 
   // As the scripts do, where they are in a container.
   const status = async () => jsonLines(await line.succeed('status', '--json'))[0];
@@ -68,6 +74,10 @@ test('the roles of compose.yaml bring rows from PostgreSQL through Debezium to R
   });
   await eventually('measured', async () => {
     const { exitCode } = await line.run('store', 'get', 'realtime:metrics:latest');
+    return exitCode === 0;
+  });
+  await eventually('modelled', async () => {
+    const { exitCode } = await line.run('store', 'get', 'customer_segments:latest');
     return exitCode === 0;
   });
   await line.succeed('reconcile');
