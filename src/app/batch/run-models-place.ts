@@ -1,43 +1,37 @@
 import { MillraceError } from '../../domain/errors.ts';
-import type { SqlEngine } from '../../ports/sql-engine.ts';
-import type { Config } from '../config/config.ts';
-import type { Environment } from '../config/environment.ts';
+import { readConfig } from '../config/config.ts';
 import { loadPipeline } from '../config/load-pipeline.ts';
+import type { ModelsAt } from './model-commands.ts';
 import { modelsDirOf, openEngine, openLake, openWarehouse } from './open.ts';
-import type { ModelsPlace } from './run-models.ts';
+import type { CheckPlace, ModelsPlace } from './run-models.ts';
+import { modelSources } from './source-catalogue.ts';
 
-/** What commands on models work with. */
-export type OpenModels = AsyncDisposable &
-  ModelsPlace &
-  Readonly<{
-    /** For what is asked beside a run. */
-    engine: SqlEngine;
-  }>;
+/** All that commands work with that run models, or test them. */
+export type OpenModels = AsyncDisposable & ModelsPlace & CheckPlace;
 
-/** Throws `pipeline_invalid`, `models_invalid` when the pipeline has no models, and what opening throws. */
-export async function openModels(
-  config: Pick<Config, 'lake' | 'batch'>,
-  pipelineDir: string,
-  environment: Environment,
-): Promise<OpenModels> {
-  const pipeline = await loadPipeline(pipelineDir, environment);
+/** Throws `pipeline_invalid`, `usage` when the pipeline has no models, and what opening throws. */
+export async function openModels({ dataDir, pipelineDir, env }: ModelsAt): Promise<OpenModels> {
+  const config = readConfig(env, { dataDir });
+  const pipeline = await loadPipeline(pipelineDir, env);
   const modelsDir = modelsDirOf(pipeline, pipelineDir);
   if (modelsDir === undefined)
-    throw new MillraceError('models_invalid', {
-      problems: [`${pipelineDir} has no folder models, nor does pipeline.ts name another`],
+    throw new MillraceError('usage', {
+      expected: 'a folder of models beside pipeline.ts: models/*.sql',
+      found: `none in ${pipelineDir}`,
     });
   await using stack = new AsyncDisposableStack();
   const lake = await openLake(config);
   const engine = stack.use(await openEngine(config));
-  const warehouse = stack.use(await openWarehouse(config, environment));
+  const warehouse = stack.use(await openWarehouse(config, env));
   const open = stack.move();
-  const variables = pipeline.modelVariables ?? {};
   return {
     lake,
     engine,
     warehouse,
     modelsDir,
-    variables,
+    variables: pipeline.modelVariables ?? {},
+    sourcesOf: async (models, signal) =>
+      modelSources({ config, pipeline, pipelineDir, env }, await lake.manifest(), models, signal),
     [Symbol.asyncDispose]: () => open.disposeAsync(),
   };
 }

@@ -4,13 +4,17 @@ import type { Model, Variables } from '../../batch/models/model.ts';
 import { type Problem, refuse } from '../../batch/models/problem.ts';
 import { loadModels, type ModelProject, upstream } from '../../batch/models/project.ts';
 import { selectModels } from '../../batch/models/selection.ts';
-import { lakeSources, type SourceTable } from '../../batch/models/source-table.ts';
+import type { SourceTable } from '../../batch/models/source-table.ts';
 import { type RunEvent, runModels } from '../../batch/run/model-run.ts';
 import type { RunReport } from '../../batch/run/run-report.ts';
 import { readUnitTests } from '../../batch/run/unit-test-file.ts';
 import { runUnitTests, type UnitTestReport } from '../../batch/run/unit-tests.ts';
 import type { SqlEngine } from '../../ports/sql-engine.ts';
 import type { Warehouse } from '../../ports/warehouse.ts';
+
+export type { RunEvent } from '../../batch/run/model-run.ts';
+export type { ModelReport, RunReport, TestReport } from '../../batch/run/run-report.ts';
+export type { UnitTestReport } from '../../batch/run/unit-tests.ts';
 
 /** What a run of models works with. */
 export type ModelsPlace = Readonly<{
@@ -64,19 +68,25 @@ export async function runModelsOnce(
   return { report, models: project.models };
 }
 
-export type CheckOptions = Selection &
-  Readonly<{ engine: SqlEngine; variables?: Variables; signal: AbortSignal }>;
+/** What models are checked against, and unit tests run with. */
+export type CheckPlace = Pick<ModelsPlace, 'modelsDir' | 'variables'> &
+  Readonly<{
+    engine: SqlEngine;
+    /** Those that these models name, as far as they are known. */
+    sourcesOf: (models: readonly Model[], signal: AbortSignal) => Promise<readonly SourceTable[]>;
+  }>;
+
+export type CheckOptions = Selection & Readonly<{ variables?: Variables; signal: AbortSignal }>;
 
 /**
  * Finds what is wrong with the chosen models, and with those they read, before anything runs; returns
  * what is no more than a warning. Throws `models_invalid`.
  */
 export async function checkModels(
-  place: Omit<ModelsPlace, 'warehouse'>,
+  place: CheckPlace,
   options: CheckOptions,
 ): Promise<readonly Problem[]> {
-  const project = await loadModels(place.modelsDir);
-  const { compilation } = await compileChosen(project, place, options);
+  const { compilation } = await compileChosen(await loadModels(place.modelsDir), place, options);
   return compilation.warnings;
 }
 
@@ -85,7 +95,7 @@ export async function checkModels(
  * or a test before any runs.
  */
 export async function runUnitTestsOnce(
-  place: Omit<ModelsPlace, 'warehouse'>,
+  place: CheckPlace,
   options: CheckOptions & Readonly<{ onReport: (report: UnitTestReport) => void }>,
 ): Promise<readonly UnitTestReport[]> {
   const project = await loadModels(place.modelsDir);
@@ -96,14 +106,15 @@ export async function runUnitTestsOnce(
   refuse(problems);
   if (tests.flat().length === 0) return [];
   const { compilation, sources, variables } = await compileChosen(project, place, options);
-  const { engine, onReport, signal } = options;
   const { models } = compilation;
+  const { onReport, signal } = options;
+  const { engine } = place;
   return runUnitTests(tests.flat(), { engine, models, sources, variables, onReport, signal });
 }
 
 async function compileChosen(
   project: ModelProject,
-  { lake, variables: ofPipeline }: Omit<ModelsPlace, 'warehouse'>,
+  place: CheckPlace,
   options: CheckOptions,
 ): Promise<
   Readonly<{
@@ -112,16 +123,17 @@ async function compileChosen(
     variables: Variables;
   }>
 > {
-  const { engine, signal } = options;
+  const { engine } = place;
+  const { signal } = options;
   const selected = chosen(project, options);
   const named = selected.flatMap(({ name, testRefs }) => [name, ...testRefs]);
   const needed = new Set([...named, ...upstream(project.models, named)]);
   const models = project.models.filter(({ name }) => needed.has(name));
-  const sources = lakeSources(await lake.manifest());
-  const variables = { ...ofPipeline, ...options.variables };
-  const given = { engine, sources, variables };
+  const sources = await place.sourcesOf(models, signal);
+  const variables = { ...place.variables, ...options.variables };
+  const known = { engine, sources, variables };
   return {
-    compilation: await compileModels({ ...project, models }, given, signal),
+    compilation: await compileModels({ ...project, models }, known, signal),
     sources,
     variables,
   };
