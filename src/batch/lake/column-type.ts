@@ -142,10 +142,15 @@ function exactly(raw: string, type: string): string {
   return `CASE WHEN CAST(${cast} AS VARCHAR) = ${raw} THEN ${cast} END`;
 }
 
-/** DuckDB would round a value of more digits. */
+/** DuckDB would round a value of more digits; a double has one after the point at least. */
 function decimalSql(raw: string, type: string): string {
   const scale = Number(/,(\d+)\)$/.exec(type)?.[1]);
-  return `CASE WHEN instr(${raw}, '.') = 0 OR length(${raw}) - instr(${raw}, '.') <= ${scale} OR contains(${raw}, 'e') THEN TRY_CAST(${raw} AS ${type}) END`;
+  const fits = [
+    `instr(${raw}, '.') = 0`,
+    `length(${raw}) - instr(${raw}, '.') <= ${scale}`,
+    scale === 0 ? `ends_with(${raw}, '.0')` : `contains(${raw}, 'e')`,
+  ];
+  return `CASE WHEN ${fits.join(' OR ')} THEN TRY_CAST(${raw} AS ${type}) END`;
 }
 
 /** No real takes more than nine digits; a double of more does not fit. */

@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MemoryEventLog } from '../src/adapters/memory/event-log.ts';
+import { PostgresClient } from '../src/adapters/postgres/client.ts';
+import { describeTables } from '../src/app/described-tables.ts';
+import { capturing, connectorConfig, recordsOf, until } from './capture.ts';
+import { lakeTest } from './lake.ts';
+import { temporaryPostgres } from './postgres.ts';
+
+const TOPIC = 'test_server.public.t';
+
+describe('a table altered while it is captured', { timeout: 60_000 }, () => {
+  test('has each set of columns that it had, and its changes in those', async () => {
+    await using server = await temporaryPostgres();
+    await using client = await PostgresClient.connect(server);
+    await client.query('CREATE TABLE t (id int PRIMARY KEY, amount numeric(10,2), note text)');
+    await client.query("INSERT INTO t VALUES (1, 1.50, 'a')");
+    const log = new MemoryEventLog();
+    const options = { 'skipped.operations': 'none' };
+    const { stop } = await capturing(server, log, options);
+    const config = connectorConfig(server, options);
+    await using t = await lakeTest(undefined, { log });
+    await using running = t.start({
+      isTable: (topic) => topic === TOPIC,
+      describe: async (topic) =>
+        (await describeTables(server, config, 'native')).find((table) => table.topic === topic),
+    });
+    let records = 1;
+    /** Runs statements that make so many records, and has them written. */
+    const after = async (made: number, ...statements: string[]) => {
+      for (const statement of statements) await client.query(statement);
+      records += made;
+      await until(async () => (await recordsOf(log, TOPIC)).length >= records);
+      const table = (await running.writer.flush()).tables[TOPIC];
+      assert.ok(table);
+      return table;
+    };
+    const typesOf = ({ schemas }: Awaited<ReturnType<typeof after>>) =>
+      schemas.at(-1)?.columns.map(({ name, type }) => `${name} ${type}`);
+
+    assert.deepEqual(typesOf(await after(0)), [
+      'id INTEGER',
+      'amount DECIMAL(10,2)',
+      'note VARCHAR',
+    ]);
+
+    const added = await after(
+      1,
+      "ALTER TABLE t ADD state text DEFAULT 'new'",
+      "INSERT INTO t VALUES (2, 2.50, 'b', 'made')",
+    );
+    assert.deepEqual(typesOf(added)?.at(-1), 'state VARCHAR');
+    assert.equal(added.schemas.at(-1)?.columns.at(-1)?.missing, 'new');
+
+    const retyped = await after(
+      1,
+      'ALTER TABLE t ALTER amount TYPE numeric(14,4)',
+      'UPDATE t SET amount = 2.1234 WHERE id = 2',
+    );
+    assert.deepEqual(typesOf(retyped)?.[1], 'amount DECIMAL(14,4)');
+
+    const dropped = await after(1, 'ALTER TABLE t DROP note', 'INSERT INTO t VALUES (3, 3, NULL)');
+    assert.deepEqual(typesOf(dropped), ['id INTEGER', 'amount DECIMAL(14,4)', 'state VARCHAR']);
+
+    const renamed = await after(
+      1,
+      'ALTER TABLE t RENAME state TO phase',
+      "UPDATE t SET phase = 'x' WHERE id = 3",
+    );
+    assert.deepEqual(typesOf(renamed)?.at(-1), 'phase VARCHAR');
+
+    const rekeyed = await after(
+      1,
+      "UPDATE t SET phase = 'none' WHERE phase IS NULL",
+      'ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (phase, id)',
+      "INSERT INTO t VALUES (4, 4, 'y')",
+    );
+    assert.deepEqual(new Set(rekeyed.key), new Set(['phase', 'id']));
+
+    const truncated = await after(1, 'TRUNCATE t');
+    assert.deepEqual(
+      truncated.resets.map(({ offset, cause }) => [offset, cause]),
+      [[records - 1, 'truncate']],
+    );
+    await stop();
+
+    assert.deepEqual(
+      await t.changes('__op, id, CAST(amount AS VARCHAR), note, state, phase', TOPIC),
+      [
+        ['r', 1, '1.5000', 'a', null, null],
+        ['c', 2, '2.5000', 'b', 'made', null],
+        ['u', 2, '2.1234', 'b', 'made', null],
+        ['c', 3, '3.0000', null, null, null],
+        ['u', 3, '3.0000', null, null, 'x'],
+        ['c', 4, '4.0000', null, null, 'y'],
+        ['t', null, null, null, null, null],
+      ],
+    );
+    assert.deepEqual((await t.changes('__unfit', TOPIC)).flat().filter(Boolean), []);
+  });
+});
