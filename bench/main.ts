@@ -2,6 +2,7 @@
  * npm run bench -- NAME [--json]: a headline number beside its peer's, from the same run.
  * With --json the last line is one object { name, figures }.
  */
+import { benchBatch } from './batch.ts';
 import { benchCapture } from './capture.ts';
 import { benchCopy } from './copy.ts';
 import type { Figures } from './figures.ts';
@@ -11,6 +12,7 @@ import { benchLatency } from './latency.ts';
 import { benchStream } from './stream.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<Figures>>> = {
+  batch: benchBatch,
   capture: benchCapture,
   copy: benchCopy,
   kafka: benchKafka,
