@@ -1,7 +1,7 @@
 import { MillraceError } from '../../domain/errors.ts';
 import { didYouMean } from '../../lib/suggestion.ts';
 import { must } from '../../lib/must.ts';
-import type { SqlColumn, SqlEngine, SqlRows } from '../../ports/sql-engine.ts';
+import type { SqlColumn, SqlEngine } from '../../ports/sql-engine.ts';
 import { type CompiledModel, jobContext } from '../models/compile.ts';
 import { sqlIdentifier, sqlString } from '../models/literal.ts';
 import type { Model, Variables } from '../models/model.ts';
@@ -60,8 +60,8 @@ export async function runUnitTests(
 type Prepared = Readonly<{
   test: UnitTest;
   model: CompiledModel;
-  /** `"orders" AS (SELECT …)`, for each relation that the model reads. */
-  relations: readonly string[];
+  /** What the model reads: by its name there, quoted, the rows given for it, and how the test calls it. */
+  relations: readonly Readonly<{ name: string; rows: string; given: string | undefined }>[];
 }>;
 
 function prepare(
@@ -87,10 +87,10 @@ function prepare(
     given.set(input.relation, each);
   }
   checkColumns(test, test.expect, model.columns, test.model, problems);
-  const relations = inputs.map(
-    ({ relation, columns }) =>
-      `${relation} AS (${rowsSql(given.get(relation)?.rows ?? [], columns)})`,
-  );
+  const relations = inputs.map(({ relation, columns }) => {
+    const rows = given.get(relation);
+    return { name: relation, rows: rowsSql(rows?.rows ?? [], columns), given: rows?.name };
+  });
   return { test, model, relations };
 }
 
@@ -181,29 +181,30 @@ async function runOne(
       runStartedAtMs: test.nowMs,
     }),
   );
-  const withs = relations.length === 0 ? '' : `WITH ${relations.join(', ')} `;
-  const failed = (error: unknown, where: (line: number) => string): UnitTestReport => {
-    if (!(error instanceof MillraceError) || error.code !== 'sql_failed') throw error;
-    const { problem, line: at } = error.facts;
-    const place = where(typeof at === 'number' ? at : 0);
-    return { ...report(), outcome: 'error', problem: `${place}: ${String(problem)}` };
-  };
-  let expected: SqlRows;
+  const relationSqls = relations.map((relation) => `${relation.name} AS (${relation.rows})`);
+  const withs = relationSqls.length === 0 ? '' : `WITH ${relationSqls.join(', ')} `;
+  let place: (line: number) => string = () => '';
   try {
+    for (const { given, rows } of relations) {
+      if (given === undefined) continue;
+      // Alone, as the model may not come to look at every value.
+      place = () => `given ${given}`;
+      await engine.query(rows, [], signal);
+    }
     // Written as the engine writes what the model makes, so that equal values look alike.
-    expected = await engine.query(rowsSql(test.expect, model.columns), [], signal);
-  } catch (error) {
-    return failed(error, () => 'expect');
-  }
-  try {
+    place = () => 'expect';
+    const expected = await engine.query(rowsSql(test.expect, model.columns), [], signal);
+    // The model's SQL begins in the second line.
+    place = (at) => placeIn(model.model, at - 1);
     const found = await engine.query(`${withs}SELECT * FROM (\n${sql}\n) AS made`, [], signal);
     const lines = differences(expected, test.expect, found, test.ordered);
     if (lines.length === 0) return { ...report(), outcome: 'passed' };
     return { ...report(), outcome: 'failed', differences: lines };
   } catch (error) {
-    const { model: of } = model;
-    // Given rows stand in the first line, the model's SQL from the second on.
-    return failed(error, (at) => (at === 1 ? 'given' : placeIn(of, at - 1)));
+    if (!(error instanceof MillraceError) || error.code !== 'sql_failed') throw error;
+    const { problem, line: at } = error.facts;
+    const told = `${place(typeof at === 'number' ? at : 0)}: ${String(problem)}`;
+    return { ...report(), outcome: 'error', problem: told };
   }
 }
 
