@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { temporaryConnect, type TemporaryConnect } from './servers/connect.ts';
@@ -49,6 +50,12 @@ describe('The shop with Debezium as its connector', () => {
     await shop.settle();
     await embedded.settle();
     assertSameKeys(await shop.served(), await embedded.served());
+  });
+
+  test('fills a lake of which models make what they make of the embedded one', async () => {
+    const expected = await embedded.modelRows();
+    assert.ok([...expected.values()].every((rows) => rows.length > 0));
+    assert.deepEqual(await shop.modelRows(), expected);
   });
 
   test('says that Connect was killed, and is equal to the source again after its restart', async () => {

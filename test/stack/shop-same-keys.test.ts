@@ -12,7 +12,7 @@ import { startAll } from './shop/start-all.ts';
 const LOAD_MS = 5000;
 const WORKERS = [1, 2, 3];
 
-/** Embedded, on Kafka 4 and Redis with TLS and logins, and in five processes on Kafka 3.9 with ZooKeeper. */
+/** Embedded, on Kafka 4 and Redis with TLS and logins, and in six processes on Kafka 3.9 with ZooKeeper. */
 describe('Three Millraces that follow one shop', () => {
   const stack = new AsyncDisposableStack();
   after(() => stack.disposeAsync());
@@ -45,6 +45,7 @@ describe('Three Millraces that follow one shop', () => {
       secured.up(),
       spread.capture(1),
       ...WORKERS.map((number) => spread.stream(number)),
+      spread.batch(),
     ]);
     const all = [embedded, secured, spread];
     await Promise.all(all.map((each) => each.untilStreaming()));
@@ -58,6 +59,14 @@ describe('Three Millraces that follow one shop', () => {
     const expected = await embedded.served();
     assertSameKeys(await secured.served(), expected);
     assertSameKeys(await spread.served(), expected);
+  });
+
+  test('make the same of it by SQL models, whatever the log that the lake is written from', async () => {
+    const expected = await embedded.modelRows();
+    assert.equal(expected.size, 7, [...expected.keys()].join());
+    assert.ok([...expected.values()].every((rows) => rows.length > 0));
+    assert.deepEqual(await secured.modelRows(), expected);
+    assert.deepEqual(await spread.modelRows(), expected);
   });
 
   test('tell no secret', async () => {

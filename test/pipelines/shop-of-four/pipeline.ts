@@ -11,5 +11,6 @@ export const pipeline = definePipeline({
   ...shop,
   processors: (variables) => [...shopProcessors(variables), crashAnalytics('customers')],
   schema: '../../../pipelines/shop/schema.sql',
+  models: '../../../pipelines/shop/models',
   partitions: Object.fromEntries(TOPICS.map((topic) => [topic, 4])),
 });

@@ -61,7 +61,13 @@ export class ShopMillrace implements AsyncDisposable {
 
   private constructor({ name, source, partitions, env }: ShopMillraceOptions, folder: string) {
     this.slot = partitions === 'one' ? 'millrace_shop' : name.replaceAll('-', '_');
-    this.env = { ...withoutOwn(), ...source.env(), SHOP_SLOT: this.slot, ...env };
+    const batch = {
+      MILLRACE_LAKE: join(folder, 'lake'),
+      MILLRACE_LAKE_FLUSH_SECONDS: '1',
+      // Models run when a test says so.
+      BATCH_INTERVAL_SECONDS: '0',
+    };
+    this.env = { ...withoutOwn(), ...source.env(), SHOP_SLOT: this.slot, ...batch, ...env };
     this.#name = name;
     this.#pipelineDir = partitions === 'one' ? SHOP : SHOP_OF_FOUR;
     this.#folder = folder;
@@ -83,6 +89,10 @@ export class ShopMillrace implements AsyncDisposable {
 
   stream(number: number, env: Environment = {}): Promise<ServerControls> {
     return this.#start(`stream-${number}`, ['run', 'stream'], env);
+  }
+
+  batch(): Promise<ServerControls> {
+    return this.#start('batch', ['run', 'batch']);
   }
 
   /** Asked in the process of the tests, which is quicker than by the command line. */
@@ -131,6 +141,24 @@ export class ShopMillrace implements AsyncDisposable {
     const { exitCode, out, err } = await this.run('reconcile');
     if (exitCode !== 0 || !/ figures compared in .*, 0 differences$/m.test(out))
       throw new Error(`${this.#name}: reconcile ended with ${exitCode}\n${out}${err}`);
+  }
+
+  /** Runs the models over all that is captured, and returns the rows that are served of each. */
+  async modelRows(): Promise<ReadonlyMap<string, readonly string[]>> {
+    const sinceMs = Date.now();
+    await this.until('all was in the lake', ({ lake }) => (lake?.flushedAtMs ?? 0) > sinceMs);
+    const { exitCode, out, err } = await this.run('model', 'run', '--json');
+    if (exitCode !== 0)
+      throw new Error(`${this.#name}: models ended with ${exitCode}\n${out}${err}`);
+    const entries = await this.ask('store.scan', { pattern: '*:latest' });
+    return new Map(
+      entries.flatMap((entry) => {
+        const value: unknown = entry.type === 'string' ? JSON.parse(entry.value) : undefined;
+        const { model, rows } = (value ?? {}) as { model?: string; rows?: readonly unknown[] };
+        if (model === undefined || rows === undefined) return [];
+        return [[entry.key, rows.map((row) => JSON.stringify(row)).toSorted()] as const];
+      }),
+    );
   }
 
   /** A command as a user gives it, to its end. */
@@ -202,7 +230,7 @@ export class ShopMillrace implements AsyncDisposable {
 
 /** Nothing of the tester's own configuration counts: an empty variable is as good as none. */
 function withoutOwn(): Environment {
-  const own = /^(MILLRACE|POSTGRES|MOCK_DATA|STREAM|LOG|KAFKA|REDIS)_/;
+  const own = /^(MILLRACE|POSTGRES|MOCK_DATA|STREAM|LOG|KAFKA|REDIS|BATCH)_/;
   const names = Object.keys(process.env).filter((name) => own.test(name));
   return Object.fromEntries(names.map((name) => [name, '']));
 }
