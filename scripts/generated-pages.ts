@@ -1,3 +1,8 @@
+import { AVERAGE, GLOBAL_RANK } from '../src/batch/models/portability.ts';
+import { FORMS, PORTABLE_FUNCTIONS } from '../src/batch/models/portable-functions.ts';
+import { RESULT_RULES } from '../src/batch/models/portable-results.ts';
+import { PORTABLE_RULES } from '../src/batch/models/portable-rules.ts';
+import { TEXT_RULES } from '../src/batch/models/portable-text.ts';
 import { CONNECTOR_OPTIONS } from '../src/capture/connector-options.ts';
 import { createProgram } from '../src/cli/program.ts';
 import { cliReference } from '../src/cli/reference.ts';
@@ -15,6 +20,7 @@ export function generatedPages(): ReadonlyMap<string, string> {
   return new Map([
     ['docs/errors.md', errorsPage()],
     ['docs/reference/connector-options.md', connectorOptionsPage()],
+    ['docs/reference/portable-sql.md', portableSqlPage()],
     ['docs/reference/cli.md', cliReference(createProgram(contextForReading()))],
   ]);
 }
@@ -52,6 +58,39 @@ in one message; none is ignored in silence.
 | option | native connector |
 | --- | --- |
 ${rows.join('\n')}
+`;
+}
+
+function portableSqlPage(): string {
+  const rules = [...PORTABLE_RULES, AVERAGE, ...Object.values(RESULT_RULES), ...TEXT_RULES];
+  const code = (text: string) => `\`${text.replaceAll('|', '\\|')}\``;
+  const cell = (text: string) => text.replaceAll('|', '\\|');
+  return `# Portable SQL
+
+What DuckDB and Spark understand alike: models are held to it unless their header says \`dialect: duckdb\`. The compiler
+finds what is not, at its line, and names the form that is. Measured on DuckDB 1.5, Spark 3.5 and Spark 4.
+
+| not | write | because |
+| --- | --- | --- |
+${rules.map(({ construct, form, why }) => `| ${cell(construct)} | ${cell(form)} | ${cell(why)} |`).join('\n')}
+
+A warning only: ${GLOBAL_RANK.construct} (${GLOBAL_RANK.why}). Columns that a model keeps are named in letters, digits and \`_\`, and of types that
+Parquet and Spark hold: a sum of whole numbers is \`CAST(SUM(n) AS BIGINT)\`.
+
+## Functions
+
+Those that are the same on both, operators among them; window functions and GROUPING too:
+
+${[...PORTABLE_FUNCTIONS].toSorted().map(code).join(', ')}
+
+In place of others:
+
+| not | write |
+| --- | --- |
+${Object.entries(FORMS)
+  .toSorted(([a], [b]) => (a < b ? -1 : 1))
+  .map(([name, form]) => `| ${code(name)} | ${cell(form)} |`)
+  .join('\n')}
 `;
 }
 
