@@ -23,10 +23,11 @@ function usageFailure(error: CommanderError): Failure {
 function namedFailure(error: MillraceError): Failure {
   const { exit, hint } = remedyFor(error);
   const reason = causeOf(error);
-  // What a server said is its reason; an error around it says less.
+  // What a server or an engine said is its reason; an error around it says less.
   const isSaid =
     reason === undefined ||
     'said' in error.facts ||
+    'problem' in error.facts ||
     toJson(error.facts).includes(toJson(reason).slice(1, -1));
   const because = isSaid ? undefined : reason;
   return {

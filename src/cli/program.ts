@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { VERSION } from '../app/version.ts';
+import { atCommand } from './commands/at.ts';
 import { captureCommand } from './commands/capture.ts';
 import { completionCommand } from './commands/completion.ts';
 import { connectorCommand } from './commands/connector.ts';
@@ -8,7 +9,9 @@ import { dlqCommand } from './commands/dlq.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { downCommand } from './commands/down.ts';
 import { generateCommand } from './commands/generate.ts';
+import { historyCommand } from './commands/history.ts';
 import { initCommand } from './commands/init.ts';
+import { lakeCommand } from './commands/lake.ts';
 import { logsCommand } from './commands/logs.ts';
 import { psqlCommand } from './commands/psql.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
@@ -16,6 +19,7 @@ import { queryCommand } from './commands/query.ts';
 import { replayCommand } from './commands/replay.ts';
 import { resetCommand } from './commands/reset.ts';
 import { runCommand } from './commands/run.ts';
+import { sqlCommand } from './commands/sql.ts';
 import { statusCommand } from './commands/status.ts';
 import { storeCommand } from './commands/store.ts';
 import { topicsCommand } from './commands/topics.ts';
@@ -54,8 +58,12 @@ export function createProgram(context: Context): Command {
     generateCommand(context),
     reconcileCommand(context),
     dlqCommand(context),
+    lakeCommand(context),
+    historyCommand(context),
+    atCommand(context),
     topologyCommand(context),
     queryCommand(context),
+    sqlCommand(context),
     replayCommand(context),
     initCommand(context),
     typegenCommand(context),

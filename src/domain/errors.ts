@@ -82,6 +82,11 @@ export const REMEDIES = {
     exit: 69,
     hint: 'Expected a folder that this user may read and write; choose another with MILLRACE_LAKE, or mend its permissions.',
   },
+  lake_missing: {
+    retry: 'manual',
+    exit: 1,
+    hint: 'No lake has been written there yet: `millrace up` and `millrace run batch` write one. If it lies elsewhere, say where with --data-dir or MILLRACE_LAKE.',
+  },
   lake_newer: {
     retry: 'never',
     exit: 78,

@@ -1,0 +1,41 @@
+import { randomUUID } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { MillraceError } from '../domain/errors.ts';
+
+/** A text file that is there whole, or as it was before: its lines stand elsewhere until `finish`. */
+export class LineFile implements AsyncDisposable {
+  readonly #file: string;
+  readonly #draft: string;
+  readonly #handle: FileHandle;
+
+  private constructor(file: string, draft: string, handle: FileHandle) {
+    this.#file = file;
+    this.#draft = draft;
+    this.#handle = handle;
+  }
+
+  /** Throws `usage` when it can't be written there. */
+  static async create(file: string): Promise<LineFile> {
+    const draft = `${file}.${randomUUID()}`;
+    try {
+      return new LineFile(file, draft, await open(draft, 'wx'));
+    } catch (error) {
+      const { message } = error as Error;
+      throw new MillraceError('usage', { expected: 'a file to write to', found: message }, error);
+    }
+  }
+
+  async print(lines: string): Promise<void> {
+    await this.#handle.writeFile(`${lines}\n`);
+  }
+
+  async finish(): Promise<void> {
+    await this.#handle.sync();
+    await rename(this.#draft, this.#file);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#handle.close();
+    await rm(this.#draft, { force: true });
+  }
+}
