@@ -13,8 +13,8 @@ import { writeBase } from './base-file.ts';
 import { commitTable } from './table-commit.ts';
 import type { Lake } from './lake.ts';
 import type { ChangeFile, LakeBase, LakeTable } from './manifest.ts';
-import { dropOldChanges } from './retention.ts';
-import { removeOrphans, removeReplaced } from './rubbish.ts';
+import { dropOldChanges, hasOldChanges } from './retention.ts';
+import { isDue, removeOrphans, removeReplaced } from './rubbish.ts';
 import { type WrittenFile, writeParquet } from './written-file.ts';
 
 export type CompactionOptions = Readonly<{
@@ -56,8 +56,7 @@ export async function compact(
     if (dropped > 0) onStep({ did: 'dropped', topic, files: dropped });
     const table = (await lake.manifest()).tables[topic];
     if (table === undefined) continue;
-    const today = new Date(nowMs).toISOString().slice(0, 10);
-    for (const files of mergesOf(table, policy, today)) {
+    for (const files of mergesOf(table, policy, dayOf(nowMs))) {
       signal.throwIfAborted();
       const rows = await merge(lake, engine, table, files, signal);
       if (rows !== undefined) onStep({ did: 'merged', topic, files: files.length, rows });
@@ -69,6 +68,24 @@ export async function compact(
   }
   const removed = await removeReplaced(lake, nowMs);
   if (removed > 0) onStep({ did: 'removed', files: removed });
+}
+
+/** Whether `compact` would find anything to do, as far as the manifest tells. */
+export async function isCompactionDue(
+  lake: Lake,
+  { policy = COMPACTION, retentionMs, nowMs }: CompactionOptions,
+): Promise<boolean> {
+  const { tables, removed } = await lake.manifest();
+  const today = dayOf(nowMs);
+  return (
+    removed.some((file) => isDue(file, nowMs)) ||
+    Object.values(tables).some(
+      (table) =>
+        hasOldChanges(table, { retentionMs, nowMs }) ||
+        mergesOf(table, policy, today).length > 0 ||
+        needsBase(table, policy),
+    )
+  );
 }
 
 /** One file of several, in the order of offsets. Undefined when some of them are gone by now. */
@@ -145,4 +162,8 @@ async function rebase(
   if (isDone) return base;
   for (const { path } of base.files) await rm(lake.path(path), { force: true });
   return undefined;
+}
+
+function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
 }

@@ -8,6 +8,14 @@ import { commitTable } from './table-commit.ts';
 
 const DAY_MS = 24 * 60 * 60_000;
 
+type Retention = Readonly<{ retentionMs: number; nowMs: number }>;
+
+/** Whether some file has nothing that needs to be kept. */
+export function hasOldChanges({ changes }: LakeTable, retention: Retention): boolean {
+  const horizonMs = horizonOf(retention);
+  return changes.some(({ maxTimeMs }) => maxTimeMs < horizonMs);
+}
+
 /**
  * Drops the change files of days before the horizon, once a base tells what they amounted to; so a
  * table can be read as of any time from the horizon on. Returns how many were dropped.
@@ -16,13 +24,12 @@ export async function dropOldChanges(
   lake: Lake,
   engine: SqlEngine,
   topic: string,
-  { retentionMs, nowMs }: Readonly<{ retentionMs: number; nowMs: number }>,
+  retention: Retention,
   signal: AbortSignal,
 ): Promise<number> {
   const table = (await lake.manifest()).tables[topic];
-  const horizonMs = Math.floor((nowMs - retentionMs) / DAY_MS) * DAY_MS;
-  if (table === undefined || !table.changes.some(({ maxTimeMs }) => maxTimeMs < horizonMs))
-    return 0;
+  const horizonMs = horizonOf(retention);
+  if (table === undefined || !hasOldChanges(table, retention)) return 0;
   if (isLog(table)) return dropFiles(lake, topic, (file) => file.maxTimeMs < horizonMs);
   const floor = await offsetsAt(lake, engine, table, horizonMs, signal);
   if (!table.changes.some((file) => !isSince(file, floor))) return 0;
@@ -89,4 +96,9 @@ async function dropFiles(
     return { ...table, changes, bases, resets, floor };
   });
   return isDone ? dropped : 0;
+}
+
+/** Whole days, so that a base is written once a day and not for every file. */
+function horizonOf({ retentionMs, nowMs }: Retention): number {
+  return Math.floor((nowMs - retentionMs) / DAY_MS) * DAY_MS;
 }

@@ -10,17 +10,20 @@ const GRACE_MS = 15 * 60_000;
 /** Deletes files that were replaced a while ago; returns how many. */
 export async function removeReplaced(lake: Lake, nowMs: number): Promise<number> {
   const { removed } = await lake.manifest();
-  const due = new Set(
-    removed.flatMap(({ path, atMs }) => (atMs <= nowMs - GRACE_MS ? [path] : [])),
-  );
+  const due = new Set(removed.flatMap((file) => (isDue(file, nowMs) ? [file.path] : [])));
   // The list is cut after: a crash in between only means that they are deleted again.
   for (const path of due) await rm(lake.path(path), { force: true });
   if (due.size === 0) return 0;
   await lake.commit((manifest) => ({
     ...manifest,
-    removed: manifest.removed.filter(({ path, atMs }) => !(due.has(path) && atMs <= nowMs)),
+    removed: manifest.removed.filter(({ path }) => !due.has(path)),
   }));
   return due.size;
+}
+
+/** Whether nobody can be about to open the file any more. */
+export function isDue({ atMs }: Manifest['removed'][number], nowMs: number): boolean {
+  return atMs <= nowMs - GRACE_MS;
 }
 
 /**
