@@ -10,14 +10,24 @@ describe('LastOutput', () => {
     assert.match(output.lastLines(), /line 99998\nline 99999$/);
   });
 
-  test('says why it ended, not where in the code nor what went well before', () => {
+  test('says why it ended, each reason once, and not where in the code', () => {
     const output = new LastOutput({});
     output.add('26/11/23 INFO SparkContext: Running\n');
-    output.add('Exception in thread "main" java.io.IOException: no such host\n');
+    for (let attempt = 0; attempt < 3; attempt++)
+      output.add(
+        '26/11/23 WARN Client: Failed\nCaused by: java.net.ConnectException: Connection refused\n',
+      );
+    output.add('26/11/23 ERROR Backend: Application has been killed. Reason: Giving up.\n');
     output.add('\tat org.apache.spark.Deploy.main(Deploy.scala:1)\n\t... 12 more\n\n');
+    output.add(
+      'This stopped SparkContext was created at:\npy4j.Gateway.invoke(Gateway.java:238)\n',
+    );
     assert.equal(
       output.lastLines(),
-      'Exception in thread "main" java.io.IOException: no such host',
+      [
+        'Caused by: java.net.ConnectException: Connection refused',
+        '26/11/23 ERROR Backend: Application has been killed. Reason: Giving up.',
+      ].join('\n'),
     );
   });
 

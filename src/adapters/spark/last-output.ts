@@ -24,12 +24,16 @@ export class LastOutput {
     return shown.replaceAll(/(:\/\/[^\s:/@]*):[^\s@]*@/g, '$1:***@');
   }
 
-  /** Those that say why it ended: none that name a line of Java's code, nor a start without trouble. */
+  /** Those that name an error, as far as there are any; none that show where in the code it was. */
   lastLines(): string {
     const lines = this.text.split('\n').filter((line) => line.trim() !== '' && !NOISE.test(line));
-    return lines.slice(-LAST_LINES).join('\n');
+    const telling = lines.filter((line) => IS_ERROR.test(line));
+    const shown = telling.length > 0 ? telling : lines;
+    return [...new Set(shown)].slice(-LAST_LINES).join('\n');
   }
 }
 
 const IS_SECRET = /PASSWORD|PASSWD|SECRET|TOKEN|CREDENTIAL|ACCESS_KEY|API_KEY|PRIVATE_KEY/i;
-const NOISE = /^\s+at |^\s*\.\.\. \d+ more|\b(INFO|DEBUG|WARN) |^\s+File "|^WARNING: /;
+const NOISE =
+  /^\s+at |^\s*\.\.\. \d+ more|\b(INFO|DEBUG|WARN) |^\s+File "|^[~^\s]+$|^[\w.$/<>]+\([\w$. ]+(:\d+)?\)$|^WARNING: /;
+const IS_ERROR = /\bERROR\b|(Exception|Error)\b|^Caused by: |\berror: /;
