@@ -491,6 +491,10 @@ describe('when something is in the way', () => {
       table.gaps?.map(({ partition, from, to }) => [partition, from, to]),
       [[0, 1, 3]],
     );
+    assert.deepEqual(
+      table.resets.map(({ offset, at, cause }) => [offset, at, cause]),
+      [[3, 3, 'copy']],
+    );
     assert.deepEqual(await t.changes('id'), [[1], [4]]);
     await t.write({ log });
     assert.deepEqual(t.asked, [ORDERS]);

@@ -47,7 +47,7 @@ export type LakeTable = Readonly<{
   floor?: LakeOffsets;
   /** A copy that had begun and not ended yet. */
   copying?: LakeCopy;
-  /** Changes that the log no longer had when the writer came for them; a copy was asked for. */
+  /** Changes that the log no longer had when the writer came for them; a copy was asked for, and rows of before reset. */
   gaps?: readonly LakeGap[];
 }>;
 

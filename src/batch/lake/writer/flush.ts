@@ -1,5 +1,5 @@
 import { MillraceError } from '../../../domain/errors.ts';
-import type { Manifest } from '../manifest.ts';
+import type { LakeGap, Manifest } from '../manifest.ts';
 import type { LakeWriterOptions } from '../lake-writer.ts';
 import { discardFiles, type WrittenChanges } from './change-files.ts';
 import type { LakeDeadLetters } from './dead-letters.ts';
@@ -95,17 +95,21 @@ export class Flush {
     const { clock, messageTopic, onMissingHistory } = this.#options;
     const draft = this.#draftOf(topic);
     const stretches: Stretch[] = [];
+    const gaps: LakeGap[] = [];
     for (const [partition, { start, end }] of partitions.entries()) {
       const from = draft.offsets[partition] ?? 0;
       if (from > end)
         throw new MillraceError('offset_out_of_range', { topic, partition, offset: from, end });
-      if (from < start) draft.gaps.push({ partition, from, to: start, atMs: clock.nowMs() });
+      if (from < start) gaps.push({ partition, from, to: start, atMs: clock.nowMs() });
       const next = Math.max(from, start);
       if (next < end) stretches.push({ partition, from: next, end });
       else draft.offsets[partition] = next;
     }
-    // Before the gap is noted for good: if it can't be asked for now, it is asked for again.
-    if (draft.gaps.length > 0 && topic !== messageTopic) await onMissingHistory(topic);
+    if (gaps.length > 0 && topic !== messageTopic) {
+      // Before they are noted for good: if it can't be asked for now, it is asked for again.
+      await onMissingHistory(topic);
+      draft.noteGaps(gaps);
+    } else draft.gaps.push(...gaps);
     return stretches;
   }
 
@@ -148,7 +152,7 @@ export class Flush {
       const file = await events.file.end();
       const { rows, unfit, deadLetters } = await this.#append(draft, file, events.sample);
       this.#uncommittedBytes += events.file.bytes;
-      this.#options.onProgress({ lag: this.#lag, rows, unfit, deadLetters });
+      this.#options.onProgress({ lag: Math.max(0, this.#lag), rows, unfit, deadLetters });
     }
     for (const [partition, next] of events.next) {
       draft.offsets[partition] = next;

@@ -45,6 +45,17 @@ export class TableDraft {
     return !haveSameOffsets(before.offsets, this.offsets) || this.gaps.length > 0;
   }
 
+  /**
+   * Nobody knows which rows were deleted in a gap: those of before it are gone, and come back as
+   * the copy that was asked for brings them.
+   */
+  noteGaps(gaps: readonly LakeGap[]): void {
+    this.gaps.push(...gaps);
+    if (this.before === undefined) return;
+    for (const { partition, to, atMs } of gaps)
+      this.resets.push({ partition, offset: to, at: to, timeMs: atMs, cause: 'copy' });
+  }
+
   /** Throws `lake_conflict` when another writer was here since. */
   applyTo(manifest: Manifest): LakeTable {
     const found = manifest.tables[this.topic];
