@@ -3,7 +3,6 @@ import { type ColumnChange, type RowEvent, rowHistory } from '../../app/batch/hi
 import { parsePositiveInteger } from '../arguments.ts';
 import { batchPlacesOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
-import { cellText } from '../sql-rows.ts';
 import type { Terminal } from '../terminal.ts';
 import { formatCount } from '../units.ts';
 
@@ -69,15 +68,15 @@ function headOf(event: RowEvent, colours: Terminal['colours']): string {
       );
     default: {
       const { what, transaction, actor, facts } = event;
-      const said = Object.entries(facts).map(
-        ([name, value]) => `${name}: ${typeof value === 'string' ? value : JSON.stringify(value)}`,
-      );
+      const said = Object.entries(facts).map(([name, value]) => `${name}: ${shown(value)}`);
       return [
         colours.bold(what),
         // Of a row that a copy finds as it was known, that is all there is to say.
         ...(what === 'copied' && event.columns.length === 0 ? ['as it was'] : []),
         ...(transaction === null ? [] : [`in transaction ${transaction}`]),
-        ...(what === 'copied' ? [] : [`by ${actor === null ? 'unknown' : colours.cyan(actor)}`]),
+        ...(what === 'copied'
+          ? []
+          : [`by ${actor === null ? 'unknown' : colours.cyan(shown(actor))}`]),
         ...(said.length === 0 ? [] : [`(${said.join(', ')})`]),
       ].join(' ');
     }
@@ -85,8 +84,14 @@ function headOf(event: RowEvent, colours: Terminal['colours']): string {
 }
 
 function diffOf({ old, new: now }: ColumnChange, colours: Terminal['colours']): string {
-  const before = old === undefined ? undefined : colours.red(cellText(old));
-  const after = now === undefined ? undefined : colours.green(cellText(now));
+  const before = old === undefined ? undefined : colours.red(shown(old));
+  const after = now === undefined ? undefined : colours.green(shown(now));
   if (before !== undefined && after !== undefined) return `${before} → ${after}`;
   return before === undefined ? (after ?? '') : `${before} →`;
+}
+
+/** On one line, and nothing that a terminal would take for an order. */
+function shown(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value);
+  return text.replaceAll(/\p{Cc}/gu, (character) => JSON.stringify(character).slice(1, -1));
 }
