@@ -113,12 +113,14 @@ function summary({ models, tests, seconds }: RunReport, keys: readonly string[])
     [count(models, 'done'), 'made'],
     [count(models, 'failed'), 'failed'],
     [count(models, 'skipped'), 'skipped'],
-    [count(tests, 'passed'), 'tests passed'],
-    [warned, 'tests warned'],
-    [failing.length - warned, 'tests failed'],
-    [count(tests, 'skipped'), 'tests skipped'],
-    [keys.length, 'keys served'],
+    [count(tests, 'passed'), 'test passed', 'tests passed'],
+    [warned, 'test warned', 'tests warned'],
+    [failing.length - warned, 'test failed', 'tests failed'],
+    [count(tests, 'skipped'), 'test skipped', 'tests skipped'],
+    [keys.length, 'key served', 'keys served'],
   ] as const;
-  const told = parts.flatMap(([number, what]) => (number === 0 ? [] : `${number} ${what}`));
+  const told = parts.flatMap(([number, one, many = one]) =>
+    number === 0 ? [] : `${number} ${number === 1 ? one : many}`,
+  );
   return `Models in ${formatDuration(seconds * 1000)}: ${told.join(', ') || 'none'}.`;
 }
