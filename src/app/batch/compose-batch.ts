@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { ConnectionFacts } from '../../adapters/postgres/connection.ts';
 import type { ConnectorConfig, ConnectorEngine } from '../../capture/connector-config.ts';
 import { Lake } from '../../batch/lake/lake.ts';
+import { LakeUpkeep } from '../../batch/lake/lake-upkeep.ts';
 import { failedModels, isFailure, type RunReport } from '../../batch/run/run-report.ts';
 import { systemClock } from '../../lib/clock.ts';
 import type { EventLog } from '../../ports/event-log.ts';
@@ -16,6 +17,9 @@ import { LakePart } from './lake-part.ts';
 import { modelsDirOf, openEngine, openWarehouse } from './open.ts';
 import { runModelsOnce } from './run-models.ts';
 import { serveReport } from './serve-report.ts';
+
+/** What it finds to do depends on how much was written, not on this. */
+const UPKEEP_EVERY_MS = 60_000;
 
 export type BatchOptions = Readonly<{
   config: Pick<Config, 'lake' | 'batch'>;
@@ -33,7 +37,7 @@ export type BatchOptions = Readonly<{
   onChange: () => void;
 }>;
 
-/** What batch consists of in a process: the lake's writer, and the models at their interval. */
+/** What batch consists of in a process: the lake's writer, its upkeep, and the models at their interval. */
 export type BatchParts = Readonly<{
   parts: readonly Part[];
   /** Resolves when the lake holds all that is in the log now. */
@@ -68,7 +72,24 @@ export function composeBatch(options: BatchOptions): BatchParts {
             },
           }),
         ];
-  return { parts: [lake, ...runner], flush: () => lake.flush() };
+  return { parts: [lake, upkeep(options), ...runner], flush: () => lake.flush() };
+}
+
+function upkeep({ config, logger }: BatchOptions): Part {
+  return {
+    name: 'lake upkeep',
+    async run(signal) {
+      const lake = await Lake.open(config.lake.dir);
+      await new LakeUpkeep({
+        lake,
+        openEngine: () => openEngine(config),
+        clock: systemClock,
+        everyMs: UPKEEP_EVERY_MS,
+        retentionMs: config.lake.retentionMs,
+        onStep: (step) => logger.debug({ part: 'lake upkeep', ...step }),
+      }).run(signal);
+    },
+  };
 }
 
 async function runAndServe(
