@@ -2,7 +2,7 @@ import { historyOf } from '../../batch/lake/history.ts';
 import { parseRowKey } from '../../batch/lake/row-key.ts';
 import type { RowEvent } from '../../batch/lake/row-life.ts';
 import { tableOf } from './lake-commands.ts';
-import { type BatchPlaces, openEngine, openLake } from './open.ts';
+import { type BatchPlaces, openEngine, openLakeThere } from './open.ts';
 
 export type { ColumnChange, RowEvent } from '../../batch/lake/row-life.ts';
 
@@ -15,7 +15,7 @@ export async function* rowHistory(
   { table: name, key }: Readonly<{ table: string; key: string }>,
   signal: AbortSignal,
 ): AsyncGenerator<RowEvent> {
-  const lake = await openLake(places);
+  const lake = await openLakeThere(places);
   const manifest = await lake.manifest();
   const table = tableOf(manifest, name);
   await using engine = await openEngine(places);

@@ -1,5 +1,5 @@
 import { rename, rm, stat } from 'node:fs/promises';
-import { dirname, extname, resolve } from 'node:path';
+import { dirname, extname } from 'node:path';
 import { compact, type CompactionStep } from '../../batch/lake/compaction.ts';
 import { COMPACT_ALL } from '../../batch/lake/compaction-plan.ts';
 import { stateSql } from '../../batch/lake/history.ts';
@@ -9,7 +9,7 @@ import { sqlString } from '../../batch/models/literal.ts';
 import { findTable } from '../../batch/run/source-table.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import type { SqlRows } from '../../ports/sql-engine.ts';
-import { type BatchPlaces, openEngine, openLake } from './open.ts';
+import { type BatchPlaces, openEngine, openLakeThere } from './open.ts';
 
 /** What the lake has of a table, or of the logical messages. */
 export type ListedTable = Readonly<{
@@ -39,7 +39,7 @@ export async function listTables(
   places: BatchPlaces,
   name: string | undefined,
 ): Promise<readonly ListedTable[]> {
-  const manifest = await (await openLake(places)).manifest();
+  const manifest = await (await openLakeThere(places)).manifest();
   const tables = name === undefined ? Object.values(manifest.tables) : [tableOf(manifest, name)];
   return tables.map(listed).toSorted((a, b) => (a.table < b.table ? -1 : 1));
 }
@@ -75,7 +75,7 @@ export async function compactLake(
   onStep: (step: CompactionStep) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const lake = await openLake(places);
+  const lake = await openLakeThere(places);
   const manifest = await lake.manifest();
   const topics = name === undefined ? undefined : [tableOf(manifest, name).topic];
   await using engine = await openEngine(places);
@@ -107,7 +107,7 @@ export async function* readTable(
   { table: name, timeMs, key, limit }: WantedRows,
   signal: AbortSignal,
 ): AsyncGenerator<SqlRows> {
-  const lake = await openLake(places);
+  const lake = await openLakeThere(places);
   const table = tableOf(await lake.manifest(), name);
   await using engine = await openEngine(places);
   const wanted = {
@@ -126,7 +126,7 @@ const FORMATS: Readonly<Record<string, string>> = {
   '.ndjson': 'FORMAT json',
 };
 
-/** Writes the rows of a table to a file, whose ending tells the format; it is there once it is whole. Returns how many. */
+/** Writes the rows of a table to a file (an absolute path), whose ending tells the format; it is there once it is whole. Returns how many. */
 export async function exportTable(
   places: BatchPlaces,
   { to, ...wanted }: WantedRows & Readonly<{ to: string }>,
@@ -138,18 +138,17 @@ export async function exportTable(
       expected: `a file that ends with ${Object.keys(FORMATS).join(', ')}`,
       found: to,
     });
-  const file = resolve(to);
-  const folder = await stat(dirname(file)).catch(() => undefined);
+  const folder = await stat(dirname(to)).catch(() => undefined);
   if (folder?.isDirectory() !== true)
-    throw new MillraceError('usage', { expected: 'a folder that is there', found: dirname(file) });
-  const lake = await openLake(places);
+    throw new MillraceError('usage', { expected: 'a folder that is there', found: dirname(to) });
+  const lake = await openLakeThere(places);
   const table = tableOf(await lake.manifest(), wanted.table);
   await using engine = await openEngine(places);
   const sql = await stateSql(lake, engine, table, { timeMs: wanted.timeMs }, signal);
-  const draft = `${file}.${process.pid}.part`;
+  const draft = `${to}.${process.pid}.part`;
   try {
     const rows = await engine.run(`COPY (${sql}) TO ${sqlString(draft)} (${format})`, signal);
-    await rename(draft, file);
+    await rename(draft, to);
     return rows;
   } finally {
     await rm(draft, { force: true });
@@ -161,7 +160,7 @@ export async function exportTable(
  * begins. Throws `lake_table_unknown`.
  */
 export async function forgetTable(places: BatchPlaces, name: string): Promise<ListedTable> {
-  const lake = await openLake(places);
+  const lake = await openLakeThere(places);
   const { topic } = tableOf(await lake.manifest(), name);
   let forgotten: LakeTable | undefined;
   await lake.commit((manifest) => {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { Lake } from '../../batch/lake/lake.ts';
+import { MillraceError } from '../../domain/errors.ts';
 import type { SqlEngine } from '../../ports/sql-engine.ts';
 import type { Warehouse } from '../../ports/warehouse.ts';
 import type { Config } from '../config/config.ts';
@@ -11,6 +12,13 @@ export type BatchPlaces = Pick<Config, 'lake' | 'batch'>;
 
 export function openLake({ lake }: Pick<BatchPlaces, 'lake'>): Promise<Lake> {
   return Lake.open(lake.dir);
+}
+
+/** For who only reads: it makes no folder where there is none. Throws `lake_missing`. */
+export async function openLakeThere(places: Pick<BatchPlaces, 'lake'>): Promise<Lake> {
+  const { dir } = places.lake;
+  if (!existsSync(join(dir, 'manifests'))) throw new MillraceError('lake_missing', { lake: dir });
+  return openLake(places);
 }
 
 /** An engine of one's own. Only who asks it something loads its library. */

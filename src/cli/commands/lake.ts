@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { Command } from 'commander';
 import {
   compactLake,
@@ -122,9 +123,10 @@ function exportCommand(context: Context): Command {
     )
     .option('--json', 'print a JSON object with the number of rows')
     .action(async (table: string, { to, at, json }: Json & { to: string; at?: number }) => {
-      const { terminal, signal } = context;
+      const { terminal, signal, cwd } = context;
       const places = batchPlacesOf(context, command);
-      const rows = await exportTable(places, { table, timeMs: at, to }, signal);
+      const wanted = { table, timeMs: at, to: resolve(cwd, to) };
+      const rows = await exportTable(places, wanted, signal);
       if (json) await terminal.printJson({ table, file: to, rows });
       else await terminal.print(`${formatCount(rows)} rows in ${to}`);
     });

@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { schemaOf, type TestChange, writeChanges } from '../../../test/lake-changes.ts';
+import { TemporaryBatch } from '../../../test/temporary-batch.ts';
+import { Lake } from '../../batch/lake/lake.ts';
+import { describeFailure } from '../failure.ts';
+import { createProgram } from '../program.ts';
+import { Terminal } from '../terminal.ts';
+
+const MINUTE_MS = 60_000;
+
+/** Order 1 is created an hour ago and paid half an hour ago by Jane; order 2 is deleted a minute ago. */
+async function shop() {
+  const batch = await TemporaryBatch.create();
+  const lake = await Lake.open(batch.lakeDir);
+  const nowMs = Date.now();
+  const change = (
+    op: TestChange['op'],
+    offset: number,
+    minutesAgo: number,
+    row: TestChange['row'],
+  ): TestChange => {
+    const timeMs = nowMs - minutesAgo * MINUTE_MS;
+    return { op, partition: 0, offset, timeMs, schema: 0, row, tx: 700 + offset };
+  };
+  const orders = {
+    topic: 'shop.public.orders',
+    schema: 'public',
+    name: 'orders',
+    key: ['id'],
+    schemas: [schemaOf(0, { id: 'INTEGER', status: 'VARCHAR' })],
+  };
+  const messages = {
+    topic: 'shop.message',
+    schema: '',
+    name: 'message',
+    key: [],
+    schemas: [schemaOf(0, { prefix: 'VARCHAR', content: 'VARCHAR' })],
+  };
+  await writeChanges(
+    lake,
+    batch.engine,
+    orders,
+    [
+      change('c', 0, 60, { id: '1', status: 'pending' }),
+      change('c', 1, 50, { id: '2', status: 'pending' }),
+      change('u', 2, 30, { id: '1', status: 'paid' }),
+      change('d', 3, 1, { id: '2', status: null }),
+    ],
+    { offsets: { 0: 4 } },
+  );
+  const said = change('m', 2, 30, { prefix: 'audit', content: '{"actor":"jane","ticket":4711}' });
+  await writeChanges(lake, batch.engine, messages, [said], { offsets: { 0: 3 } });
+  const run = async (...args: readonly string[]) => {
+    const [out, err] = [new PassThrough(), new PassThrough()];
+    let code = 0;
+    const program = createProgram({
+      terminal: new Terminal({ out, err, noColour: true }),
+      environment: () => ({}),
+      cwd: batch.dir,
+      signal: new AbortController().signal,
+      leaveInterruptsToChild: () => {},
+      foundFailure: () => {
+        code = 1;
+      },
+    });
+    const told = Promise.all([text(out), text(err)]);
+    try {
+      await program.parseAsync([...args, '--data-dir', batch.dir], { from: 'user' });
+    } catch (error) {
+      const failure = describeFailure(error);
+      code = failure.exitCode;
+      err.write(failure.text);
+    }
+    out.end();
+    err.end();
+    const [printed, noted] = await told;
+    return { code, out: printed, err: noted };
+  };
+  return { run, dir: batch.dir, [Symbol.asyncDispose]: () => batch[Symbol.asyncDispose]() };
+}
+
+test("a row's history tells what changed, and by whom", async () => {
+  await using at = await shop();
+  const [life, json, newest, none, wrong] = await Promise.all([
+    at.run('history', 'orders', '1'),
+    at.run('history', 'public.orders', 'id=2', '--json'),
+    at.run('history', 'orders', '2', '--limit', '1'),
+    at.run('history', 'orders', '9'),
+    at.run('history', 'orders', 'one'),
+  ]);
+  assert.match(life.out, /created in transaction 700 by unknown\n {4}id: {5}1\n/);
+  assert.match(
+    life.out,
+    /changed in transaction 702 by jane \(ticket: 4711\)\n {4}status: pending → paid\n$/,
+  );
+  const events = json.out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { what: string; actor: string | null });
+  assert.deepEqual(
+    events.map(({ what }) => what),
+    ['created', 'deleted'],
+  );
+  assert.match(newest.out, /deleted/);
+  assert.doesNotMatch(newest.out, /created/);
+  assert.deepEqual([none.code, none.out], [1, '']);
+  assert.match(wrong.err, /lake_key_invalid[^]*the key \(id INTEGER\)[^]*found: one/);
+});
+
+test('rows of the past are printed, and written to files', async () => {
+  await using at = await shop();
+  const [table, row, csv, misspelt, early, exported] = await Promise.all([
+    at.run('at', '-40m', 'orders'),
+    at.run('at', '-40m', 'orders', '1', '--json'),
+    at.run('at', new Date().toISOString(), 'orders', '--format', 'csv'),
+    at.run('at', '-40m', 'orders', '--formt', 'csv'),
+    at.run('at', '-7d', 'orders'),
+    at.run('lake', 'export', 'orders', '--to', join(at.dir, 'orders.csv'), '--at', '-10m'),
+  ]);
+  assert.deepEqual(table, { code: 0, out: 'id  status\n 1  pending\n 2  pending\n', err: '' });
+  assert.equal(row.out, '{"id":1,"status":"pending"}\n');
+  assert.equal(csv.out, 'id,status\n1,paid\n');
+  assert.equal(misspelt.code, 2);
+  assert.match(early.err, /lake_horizon[^]*earliest: /);
+  assert.equal(exported.code, 0, exported.err);
+  const written = (await readFile(join(at.dir, 'orders.csv'), 'utf8')).trim().split('\n');
+  assert.deepEqual(written.toSorted(byText), ['1,paid', '2,pending', 'id,status']);
+});
+
+test('a lake is listed, compacted, and forgets a table that it is told to', async () => {
+  await using at = await shop();
+  const [listed, asked, none] = await Promise.all([
+    at.run('lake', 'ls', '--json'),
+    at.run('lake', 'forget', 'orders'),
+    at.run('lake', 'ls', 'ordrs'),
+  ]);
+  const tables = listed.out
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { table: string; changes: number });
+  assert.deepEqual(
+    tables.map(({ table, changes }) => [table, changes]),
+    [
+      ['message', 1],
+      ['public.orders', 4],
+    ],
+  );
+  assert.equal(asked.code, 2, 'nobody can be asked');
+  assert.match(none.err, /lake_table_unknown[^]*public\.orders/);
+  assert.match((await at.run('lake', 'compact')).out, /shop\.public\.orders: 1 rows written down/);
+  assert.equal((await at.run('lake', 'compact')).out, 'Nothing to do.\n');
+  assert.equal((await at.run('lake', 'forget', 'orders', '--yes')).code, 0);
+  assert.doesNotMatch((await at.run('lake', 'ls')).out, /orders/);
+});
+
+function byText(a: string, b: string): number {
+  return a < b ? -1 : 1;
+}
