@@ -112,11 +112,6 @@ export const REMEDIES = {
     exit: 1,
     hint: 'Another writer was here first, and what it wrote stays. This one begins again where that ended.',
   },
-  lake_column_refused: {
-    retry: 'never',
-    exit: 78,
-    hint: 'The lake has columns of its own that begin with two underscores: rename the column, or leave its table out of the lake.',
-  },
   lake_horizon: {
     retry: 'never',
     exit: 1,

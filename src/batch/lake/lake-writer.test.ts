@@ -15,6 +15,7 @@ import {
   ORDERS,
   ordersTable,
 } from '../../../test/lake.ts';
+import fc from 'fast-check';
 import { smallDisk } from '../../../test/small-disk.ts';
 import { contents, headersOf } from '../../../test/stream.ts';
 import { MemoryEventLog } from '../../adapters/memory/event-log.ts';
@@ -60,6 +61,20 @@ describe('the lake writer', () => {
       [table.changes[1]?.minTimeMs, table.changes[1]?.maxTimeMs],
       [NOON_MS, NOON_MS + 5],
     );
+  });
+
+  test('reads a log whose offsets have gaps', async () => {
+    await using log = new MemoryEventLog({ markers: true });
+    await log.createTopics([{ name: ORDERS, partitions: 1, cleanup: 'delete' }]);
+    await using t = await lakeTest(TABLE, { log });
+    for (const id of [1, 2]) {
+      await append(t.log, [created({ id, total: '1.00' })]);
+      assert.equal(tableOf(await t.write()).offsets[0], id * 2);
+    }
+    assert.deepEqual(await t.changes('id, __offset'), [
+      [1, 0],
+      [2, 2],
+    ]);
   });
 
   test('commits nothing when there is nothing new', async () => {
@@ -204,6 +219,41 @@ describe('columns that change', () => {
   const before = ordersTable({ total: 'numeric(10,2)' });
   const after = ordersTable({ total: 'numeric(10,2)', note: 'text' });
 
+  test('lose no value, however they come and go', async () => {
+    const names = ['a', 'b', 'c', 'd'];
+    const set = fc.subarray(names, { minLength: 0 });
+    const changes = fc.array(
+      fc.record({ set, partition: fc.nat(1), isFlushed: fc.boolean() }, { noNullPrototype: true }),
+      { minLength: 1, maxLength: 12 },
+    );
+    const known = fc.option(set, { nil: undefined });
+    await fc.assert(
+      fc.asyncProperty(changes, known, async (given, today) => {
+        const columns = Object.fromEntries((today ?? []).map((name) => [name, 'text']));
+        const table = today === undefined ? undefined : ordersTable(columns);
+        await using t = await lakeTest(table, { partitions: 2 });
+        const expected: unknown[][] = [[], []];
+        for (const [id, { set: own, partition, isFlushed }] of given.entries()) {
+          const row = { id, ...Object.fromEntries(own.map((name) => [name, `${name}${id}`])) };
+          await append(t.log, [{ ...created(row), partition }]);
+          expected[partition]?.push(row);
+          if (isFlushed) await t.write();
+        }
+        const { schemas, changes: files } = tableOf(await t.write());
+        const written = files.flatMap(({ schema }) => schemas[schema]?.columns ?? []);
+        const all = new Set(written.map(({ name }) => name));
+        const found = await t.changes([...all].join(', '));
+        const rows = found.map((values) =>
+          Object.fromEntries(
+            [...all].flatMap((name, at) => (values[at] === null ? [] : [[name, values[at]]])),
+          ),
+        );
+        assert.deepEqual(rows, expected.flat());
+      }),
+      { numRuns: 8 },
+    );
+  });
+
   test('make another schema, in the middle of a stretch, too', async () => {
     const withDefault = {
       ...after,
@@ -225,6 +275,7 @@ describe('columns that change', () => {
       missing: 'none',
     });
     const namesOf = (id: number) => schemas[id]?.columns.map(({ name }) => name);
+    assert.equal(schemas.length, 3);
     assert.deepEqual(
       changes.map(({ schema }) => namesOf(schema)),
       [
@@ -260,9 +311,9 @@ describe('columns that change', () => {
     await append(t.log, [
       created({ id: 1, total: '1.00', n: 5, f: 1.5, b: true, s: 'x', o: { a: [1] } }),
     ]);
-    const { schemas } = tableOf(await t.write());
+    const { schemas, changes } = tableOf(await t.write());
     assert.deepEqual(
-      schemas.at(-1)?.columns.map(({ type }) => type),
+      schemas[changes[0]?.schema ?? -1]?.columns.map(({ type }) => type),
       ['INTEGER', 'DECIMAL(10,2)', 'BIGINT', 'DOUBLE', 'BOOLEAN', 'VARCHAR', 'VARCHAR'],
     );
     assert.deepEqual(await t.changes('n, f, b, s, o'), [[5, 1.5, true, 'x', '{"a":[1]}']]);

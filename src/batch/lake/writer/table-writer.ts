@@ -191,7 +191,11 @@ export class TableWriter {
     const known = isToday ? undefined : plan.schemas.find((schema) => isOf(schema, names));
     if (known !== undefined) return known;
     const inferred = await this.#infer(plan, names, source, file, signal);
-    return plan.add(lakeColumns(names, { source, before: plan.columns, inferred }));
+    const added = plan.add(lakeColumns(names, { source, before: plan.columns, inferred }));
+    // Events of before have come after it was introduced: what it has today stays the last.
+    if (last !== undefined && source !== undefined && isOf(last, source.columns.map(nameOf)))
+      plan.add(last.columns);
+    return added;
   }
 
   /** With a schema at hand, a source that is away is no reason to wait. */
@@ -283,6 +287,10 @@ export class TableWriter {
   #confirm(column: string): void {
     this.#confirmedMs.set(column, this.#options.clock.nowMs());
   }
+}
+
+function nameOf({ name }: Readonly<{ name: string }>): string {
+  return name;
 }
 
 /** What becomes of a draft when all of an append has worked. */
