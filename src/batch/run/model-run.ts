@@ -87,11 +87,14 @@ class ModelRun {
       state: (table, offsets) =>
         stateOf(lake, table, offsets === undefined ? undefined : { offsets }),
     });
-    let made: readonly string[] = [];
+    // Results that a manifest may name; when a commit fails, the next run finds out whether one does.
+    const kept = new Set<string>();
     try {
       const results = await this.#work(plan);
       const models = plan.models.map((planned) => results.modelOf(planned));
-      made = await this.#commit(plan, models);
+      const made = await this.#resultsOf(plan, models);
+      for (const { name } of made) kept.add(name);
+      await this.#commit(made);
       const report: RunReport = {
         runId: this.#runId,
         startedAtMs: this.#startedAtMs,
@@ -107,7 +110,7 @@ class ModelRun {
     } finally {
       await remove(lake, scratchFolder(this.#runId));
       for (const { model, how } of plan.models)
-        if (!made.includes(model.name) && how !== 'unchanged')
+        if (!kept.has(model.name) && how !== 'unchanged')
           await remove(lake, resultFolder(model.name, this.#runId));
     }
   }
@@ -151,21 +154,24 @@ class ModelRun {
     return results;
   }
 
-  /** Returns the names of the models whose new results count now. */
-  async #commit(plan: RunPlan, reports: readonly ModelReport[]): Promise<readonly string[]> {
-    const { lake } = this.#options;
+  /** Of the models that were made anew, and well. */
+  async #resultsOf(plan: RunPlan, reports: readonly ModelReport[]): Promise<readonly LakeModel[]> {
     const made: LakeModel[] = [];
     for (const [index, planned] of plan.models.entries()) {
       const report = must(reports[index], 'every model has a report');
       if (report.outcome !== 'done' || report.how === 'unchanged') continue;
-      made.push(await this.#resultOf(planned, report));
+      const result = await this.#resultOf(planned, report);
+      if (result.files.length > 0) await this.#flush(result.name);
+      made.push(result);
     }
-    if (made.length === 0) return [];
-    for (const { name, files } of made) if (files.length > 0) await this.#flush(name);
-    const names = made.map(({ name }) => name);
-    await lake.commit((manifest) => {
+    return made;
+  }
+
+  async #commit(made: readonly LakeModel[]): Promise<void> {
+    if (made.length === 0) return;
+    await this.#options.lake.commit((manifest) => {
       const atMs = Date.now();
-      const replaced = names.flatMap((name) => manifest.models[name]?.files ?? []);
+      const replaced = made.flatMap(({ name }) => manifest.models[name]?.files ?? []);
       return {
         ...manifest,
         models: {
@@ -175,7 +181,6 @@ class ModelRun {
         removed: [...manifest.removed, ...replaced.map(({ path }) => ({ path, atMs }))],
       };
     });
-    return names;
   }
 
   async #resultOf(

@@ -46,7 +46,7 @@ export async function readUnitTests(
   }
 }
 
-export function parseUnitTests(
+function parseUnitTests(
   text: string,
   { model, file }: Readonly<{ model: string; file: string }>,
   problems: Problem[],
