@@ -68,7 +68,10 @@ export class LakePart implements Part {
     }
   }
 
-  /** Resolves when the lake holds all that is in the log now; at once while nothing writes it. */
+  /**
+   * Resolves when the lake holds all that is in the log now; at once while nothing writes it. Rejects
+   * when the writer fails or ends before.
+   */
   async flush(): Promise<void> {
     await this.#writer?.flush();
   }

@@ -495,6 +495,15 @@ describe('when something is in the way', () => {
     await assert.rejects(second.ended, { code: 'lake_busy' });
   });
 
+  test('who asks a writer that has ended is told so, and does not wait for ever', async () => {
+    await using t = await lakeTest(TABLE);
+    await using first = t.start();
+    await first.writer.flush();
+    await using second = t.start();
+    await assert.rejects(second.ended, { code: 'lake_busy' });
+    await assert.rejects(second.writer.flush(), /has ended/);
+  });
+
   test('another writer that was here meanwhile is told of, and nothing is doubled', async () => {
     await using t = await lakeTest(TABLE);
     await append(t.log, [created({ id: 1, total: '1.00' })]);

@@ -53,6 +53,7 @@ export class LakeWriter {
   readonly #tables = new Map<string, TableWriter>();
   #requests: PromiseWithResolvers<Manifest>[] = [];
   #status: LakeWriterStatus;
+  #hasEnded = false;
 
   constructor(options: LakeWriterOptions) {
     this.#options = options;
@@ -76,6 +77,7 @@ export class LakeWriter {
     const { lake, log, deadLetterTopic } = this.#options;
     const deadLetters = new LakeDeadLetters(log, deadLetterTopic);
     this.#tell({ state: 'starting' });
+    this.#hasEnded = false;
     try {
       using _writer = lake.lock('writer');
       await this.#cleanUp();
@@ -88,13 +90,15 @@ export class LakeWriter {
       if (error !== signal.reason || !signal.aborted) throw this.#failed(error);
       this.#tell({ state: 'stopped' });
     } finally {
-      this.#answer(({ reject }) => reject(signal.reason ?? new Error('the lake writer has ended')));
+      this.#hasEnded = true;
+      this.#answer(({ reject }) => reject(signal.reason ?? ended()));
       await deadLetters.close();
     }
   }
 
   /** Resolves once the lake holds all that was in the log at this call; rejects when `run` fails or ends before. */
   flush(): Promise<Manifest> {
+    if (this.#hasEnded) return Promise.reject(ended());
     const request = Promise.withResolvers<Manifest>();
     this.#requests.push(request);
     this.#wakeup.raise();
@@ -199,4 +203,8 @@ export class LakeWriter {
     this.#requests = [];
     for (const request of requests) answer(request);
   }
+}
+
+function ended(): Error {
+  return new Error('the lake writer has ended');
 }
