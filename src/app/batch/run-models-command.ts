@@ -39,7 +39,9 @@ export async function runAndServe(
   await using models = await openModels(place.models);
   for (const warning of await checkModels(models, options))
     options.onWarning(formatProblem(warning));
-  await ask(place.operations, 'lake.flush', {}, signal);
+  const flushed = await ask(place.operations, 'lake.flush', {}, signal);
+  if (flushed?.problem !== undefined)
+    options.onWarning(`the lake may lack the newest changes: ${flushed.problem}`);
   const { report } = await runModelsOnce(models, options);
   const args = { report, modelsDir: models.modelsDir, lakeDir: models.lake.dir };
   const served = await ask(place.operations, 'models.serve', args, signal);

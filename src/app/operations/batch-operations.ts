@@ -8,9 +8,16 @@ import type { ServeArguments } from './operations.ts';
 /** Enough for the rows that are served: they are a file's first. */
 const MEMORY = '256MB';
 
-export async function flushLake({ running }: OperationContext): Promise<{ flushed: boolean }> {
-  await running?.flushLake?.();
-  return { flushed: running?.flushLake !== undefined };
+export async function flushLake({
+  running,
+}: OperationContext): Promise<{ flushed: boolean; problem?: string }> {
+  if (running?.flushLake === undefined) return { flushed: false };
+  try {
+    await running.flushLake();
+    return { flushed: true };
+  } catch (error) {
+    return { flushed: false, problem: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 /** Whoever holds the store serves, so that a run in another process is served too. */

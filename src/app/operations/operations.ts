@@ -38,8 +38,8 @@ export type Operations = Readonly<{
   query: Operation<QueryArguments, KeptAnswer>;
   /** *Running.* Has a processor's results built anew, beside those that are served. */
   replay: Operation<ReplayArguments, ReplayEvent>;
-  /** Writes what the log holds into the lake, where this process does that; else at once. */
-  'lake.flush': Operation<None, Readonly<{ flushed: boolean }>>;
+  /** Writes what the log holds into the lake, where this process does that. `problem`: why it could not. */
+  'lake.flush': Operation<None, Readonly<{ flushed: boolean; problem?: string }>>;
   /** Serves what a run of the models made, once; without a store to serve from, nothing. */
   'models.serve': Operation<ServeArguments, Readonly<{ keys: readonly string[] }>>;
   /** *Running.* Proves that the store equals the source while data flows. */
