@@ -67,6 +67,9 @@ export interface Warehouse extends AsyncDisposable {
   /** What is shown: `DuckDB 1.5.6`, `Spark 4.3.0 at local[*]`. */
   readonly description: string;
 
+  /** The SQL that it takes: what all engines agree on, or all that DuckDB can. */
+  readonly dialect: 'portable' | 'duckdb';
+
   run(
     job: WarehouseJob,
     onStep: (event: Readonly<{ started: string }> | StepResult) => void,

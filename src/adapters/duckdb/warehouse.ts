@@ -25,6 +25,7 @@ type Done = Pick<Extract<StepResult, { outcome: 'done' }>, 'rows' | 'files' | 'c
  */
 export class DuckDbWarehouse implements Warehouse {
   readonly description = `DuckDB ${version().replace(/^v/, '')}`;
+  readonly dialect = 'duckdb';
   readonly #options: DuckDbOptions;
 
   private constructor(options: DuckDbOptions) {

@@ -30,6 +30,7 @@ export type SparkOptions = Readonly<{
  */
 export class SparkWarehouse implements Warehouse {
   readonly description: string;
+  readonly dialect = 'portable';
   readonly #options: SparkOptions;
 
   private constructor(options: SparkOptions, version: string) {

@@ -56,6 +56,7 @@ const plan = (models: readonly Model[], more: Partial<PlanRequest> = {}): RunPla
     runStartedAtMs: 0,
     variables: {},
     fullRefresh: false,
+    warehouse: { description: 'DuckDB', dialect: 'duckdb' },
     path: (path) => `/lake/${path}`,
     state: (table, offsets) => ({
       relations: [{ name: `files of ${table.name}`, files: [], columns: [] }],
@@ -228,6 +229,24 @@ incremental: { column: at, grain: ${grain}, affected_by: { orders: at } }`;
       fingerprint(varied, { variables: { most: 10 } }),
     ];
     assert.equal(new Set([same, ...others]).size, others.length + 1);
+  });
+
+  test('refuses a model in the SQL of another engine, alone', () => {
+    const warehouse = { description: 'Spark 4.3.0 at local', dialect: 'portable' } as const;
+    const models = [
+      model('a', 'SELECT 1 AS id', 'materialization: table\ndialect: duckdb'),
+      model('b', 'SELECT 1 AS id'),
+    ];
+    assert.deepEqual(
+      plan(models, { warehouse }).models.map((each) =>
+        'problem' in each ? each.problem : each.how,
+      ),
+      [
+        'its dialect is duckdb, and Spark 4.3.0 at local runs the models: write it in portable SQL, or set MILLRACE_WAREHOUSE=duckdb',
+        'full',
+      ],
+    );
+    assert.equal(plan(models).models[0]?.how, 'full');
   });
 
   test('asks tests alone, of the results that there are', () => {

@@ -1,6 +1,11 @@
 import { createHash } from 'node:crypto';
 import { must } from '../../lib/must.ts';
-import type { FileRelation, WarehouseJob, WarehouseStep } from '../../ports/warehouse.ts';
+import type {
+  FileRelation,
+  Warehouse,
+  WarehouseJob,
+  WarehouseStep,
+} from '../../ports/warehouse.ts';
 import type { LakeModel, LakeOffsets, LakeTable, Manifest } from '../lake/manifest.ts';
 import type { TableRelation } from '../lake/table-relation.ts';
 import { sqlIdentifier } from '../models/literal.ts';
@@ -64,6 +69,8 @@ export type PlanRequest = Readonly<{
   runStartedAtMs: number;
   variables: Variables;
   fullRefresh: boolean;
+  /** What is to run it. */
+  warehouse: Pick<Warehouse, 'description' | 'dialect'>;
   /** Absolute path of one in the lake. */
   path(relative: string): string;
   /** Rows of a table of the lake; of today without `offsets`. */
@@ -131,7 +138,7 @@ class Planner {
   }
 
   make(model: Model): void {
-    const inputs = this.#read(model.refs, model.sources);
+    const inputs = this.#refusal(model) ?? this.#read(model.refs, model.sources);
     if ('problem' in inputs) {
       this.#planned.push({ model, how: 'refused', ...inputs });
       this.#readable.set(model.name, { problem: inputs.problem, because: model.name });
@@ -139,6 +146,15 @@ class Planner {
     }
     if (model.header.materialization === 'view') this.#makeView(model, inputs);
     else this.#makeTable(model, inputs);
+  }
+
+  /** Of a model that this engine can't run. */
+  #refusal({ header }: Model): Unreadable | undefined {
+    const { description, dialect } = this.#request.warehouse;
+    if (header.dialect !== 'duckdb' || dialect === 'duckdb') return undefined;
+    return {
+      problem: `its dialect is duckdb, and ${description} runs the models: write it in portable SQL, or set MILLRACE_WAREHOUSE=duckdb`,
+    };
   }
 
   #makeView(model: Model, inputs: Readable): void {
@@ -335,7 +351,7 @@ class Planner {
 
   /** Of a view that this run does not make: it has no rows of its own that could be older. */
   #readView(model: Model): Readable | Unreadable {
-    const inputs = this.#read(model.refs, model.sources);
+    const inputs = this.#refusal(model) ?? this.#read(model.refs, model.sources);
     return 'problem' in inputs ? inputs : this.#addView(model, inputs);
   }
 
