@@ -15,7 +15,7 @@ import type { Pipeline } from '../pipeline.ts';
 import { BatchRunner, type RunOutcome } from './batch-runner.ts';
 import { LakePart } from './lake-part.ts';
 import { modelsDirOf, openEngine, openWarehouse } from './open.ts';
-import { runModelsOnce } from './run-models.ts';
+import { runModelsInTurn } from './run-models.ts';
 import { serveReport } from './serve-report.ts';
 
 /** What it finds to do depends on how much was written, not on this. */
@@ -67,7 +67,14 @@ export function composeBatch(options: BatchOptions): BatchParts {
             ready: options.ready,
             onChange,
             runOnce: async (signal) => {
-              await lake.flush();
+              await lake.flush().catch((error: unknown) => {
+                signal.throwIfAborted();
+                const problem = error instanceof Error ? error.message : String(error);
+                options.logger.warn(
+                  { part: 'batch', problem },
+                  'the lake may lack the newest changes',
+                );
+              });
               return runAndServe(modelsDir, options, signal);
             },
           }),
@@ -100,9 +107,13 @@ async function runAndServe(
   const lake = await Lake.open(config.lake.dir);
   await using warehouse = await openWarehouse(config, environment);
   const variables = pipeline.modelVariables ?? {};
-  const { report, models } = await runModelsOnce(
+  const { report, models } = await runModelsInTurn(
     { lake, warehouse, modelsDir, variables },
-    { signal },
+    {
+      signal,
+      patienceMs: config.batch.intervalMs,
+      onWait: () => logger.info({ part: 'batch' }, 'waiting for another run of the models'),
+    },
   );
   await using engine = await openEngine(config);
   await serveReport(report, models, { lake, engine, store });

@@ -9,8 +9,17 @@ import { callOperation } from '../operations/call.ts';
 import type { ArgumentsOf, OperationName, ValueOf } from '../operations/operations.ts';
 import type { OperationPlace } from '../operations/remote-context.ts';
 import type { ModelsAt } from './model-commands.ts';
-import { checkModels, type RunEvent, runModelsOnce, runUnitTestsOnce } from './run-models.ts';
+import {
+  checkModels,
+  type RunEvent,
+  runModelsInTurn,
+  runModelsOnce,
+  runUnitTestsOnce,
+} from './run-models.ts';
 import { type OpenModels, openModels } from './run-models-place.ts';
+
+/** Longer than most runs take; after it the run ends with `lake_busy`. */
+const PATIENCE_MS = 60_000;
 
 /** Where the models are, and the Millrace that may be running. */
 export type CommandPlace = Readonly<{ models: ModelsAt; operations: OperationPlace }>;
@@ -42,7 +51,11 @@ export async function runAndServe(
   const flushed = await ask(place.operations, 'lake.flush', {}, signal);
   if (flushed?.problem !== undefined)
     options.onWarning(`the lake may lack the newest changes: ${flushed.problem}`);
-  const { report } = await runModelsOnce(models, options);
+  const { report } = await runModelsInTurn(models, {
+    ...options,
+    patienceMs: PATIENCE_MS,
+    onWait: () => options.onWarning('another run is under way: this one begins at its end'),
+  });
   const args = { report, modelsDir: models.modelsDir, lakeDir: models.lake.dir };
   const served = await ask(place.operations, 'models.serve', args, signal);
   return { report, keys: served?.keys ?? [] };

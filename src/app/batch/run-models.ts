@@ -9,12 +9,17 @@ import { type RunEvent, runModels } from '../../batch/run/model-run.ts';
 import type { RunReport } from '../../batch/run/run-report.ts';
 import { readUnitTests } from '../../batch/run/unit-test-file.ts';
 import { runUnitTests, type UnitTestReport } from '../../batch/run/unit-tests.ts';
+import { MillraceError } from '../../domain/errors.ts';
+import { systemClock } from '../../lib/clock.ts';
 import type { SqlEngine } from '../../ports/sql-engine.ts';
 import type { Warehouse } from '../../ports/warehouse.ts';
 
 export type { RunEvent } from '../../batch/run/model-run.ts';
 export type { ModelReport, RunReport, TestReport } from '../../batch/run/run-report.ts';
 export type { UnitTestReport } from '../../batch/run/unit-tests.ts';
+
+/** Who holds a lock of the file system can't be waited for in any other way. */
+const LOOK_EVERY_MS = 200;
 
 /** What a run of models works with. */
 export type ModelsPlace = Readonly<{
@@ -66,6 +71,26 @@ export async function runModelsOnce(
     signal,
   });
   return { report, models: project.models };
+}
+
+/** As `runModelsOnce`; while another run is under way, it waits for its end, and says so. */
+export async function runModelsInTurn(
+  place: ModelsPlace,
+  options: RunModelsOptions & Readonly<{ patienceMs: number; onWait: () => void }>,
+): ReturnType<typeof runModelsOnce> {
+  const { patienceMs, onWait, signal } = options;
+  const startedMs = performance.now();
+  for (let isTold = false; ; isTold = true) {
+    try {
+      return await runModelsOnce(place, options);
+    } catch (error) {
+      const isBusy = error instanceof MillraceError && error.code === 'lake_busy';
+      if (!isBusy || performance.now() - startedMs > patienceMs) throw error;
+      if (!isTold) onWait();
+      await systemClock.sleep(LOOK_EVERY_MS, signal);
+      signal.throwIfAborted();
+    }
+  }
 }
 
 /** What models are checked against, and unit tests run with. */
