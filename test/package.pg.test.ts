@@ -103,6 +103,8 @@ async function tryInstalled(folder: string): Promise<void> {
     env: { ...at.env, NODE_TEST_CONTEXT: undefined },
   });
   assert.match(tested.stdout, /^# pass 2$/m);
+  const models = await execute(millrace, ['model', 'test', '--unit', '--json'], at);
+  assert.match(models.stdout, /"outcome":"passed"/);
 
   const main = join(folder, 'node_modules/millrace/dist/src/cli/main.js');
   {
@@ -140,6 +142,8 @@ const FILES = [
   '.gitignore',
   'README.md',
   'connector.json',
+  'models/rows_per_day.sql',
+  'models/rows_per_day.test.yaml',
   'package.json',
   'pipeline.ts',
   'streams/changes-per-minute.test.ts',

@@ -13,6 +13,7 @@ import { historyCommand } from './commands/history.ts';
 import { initCommand } from './commands/init.ts';
 import { lakeCommand } from './commands/lake.ts';
 import { logsCommand } from './commands/logs.ts';
+import { modelCommand } from './commands/model.ts';
 import { psqlCommand } from './commands/psql.ts';
 import { reconcileCommand } from './commands/reconcile.ts';
 import { queryCommand } from './commands/query.ts';
@@ -61,6 +62,7 @@ export function createProgram(context: Context): Command {
     lakeCommand(context),
     historyCommand(context),
     atCommand(context),
+    modelCommand(context),
     topologyCommand(context),
     queryCommand(context),
     sqlCommand(context),

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { DescribedTable } from '../described-tables.ts';
 import { importOf, isInCheckout } from './import-of.ts';
+import { sampleModel, type SampleModel } from './sample-model.ts';
 import { SAMPLE, sampleProcessor, sampleTest } from './sample-processor.ts';
 import { literal } from './source-text.ts';
 import { namesOf } from './table-names.ts';
@@ -37,12 +38,21 @@ export function pipelineFiles(facts: PipelineFacts): ReadonlyMap<string, string>
     ['tables.ts', tablesModule(tables, { millrace: millrace('tables.ts'), placeholder })],
     [processor, sampleProcessor(sampled, millrace(processor))],
     [processorTest, sampleTest(sampled, testing)],
+    ...modelFiles(sampleModel(sample)),
     ['pipeline.ts', pipelineModule(name, millrace('pipeline.ts'))],
     ...(isInCheckout(dir) ? [] : [['tsconfig.json', TSCONFIG] as const]),
     ['.gitignore', 'node_modules/\n.millrace/\n.env\n'],
     ['.env.example', environmentExample(facts)],
     ['README.md', readme(facts, commandsIn(dir))],
   ]);
+}
+
+function modelFiles(model: SampleModel | undefined): readonly (readonly [string, string])[] {
+  if (model === undefined) return [];
+  return [
+    [`models/${model.name}.sql`, model.sql],
+    [`models/${model.name}.test.yaml`, model.test],
+  ];
 }
 
 /** What a user types in the folder. */
@@ -125,11 +135,13 @@ function readme(
   { name, tables, sample, connector }: PipelineFacts,
   { install, start, test, check, typegen }: Commands,
 ): string {
+  const model = sampleModel(sample);
+  const ofModel = (text: string) => (model === undefined ? '' : text);
   const list = tables.map((table) => `- \`${table.schema}.${table.name}\`: \`${table.topic}\``);
   return `# ${name}
 
 A pipeline for Millrace: it captures tables of a PostgreSQL database into an event log, and
-\`streams/${SAMPLE}.ts\` counts what happens to \`${sample.schema}.${sample.name}\`, minute by minute. It needs Node 24 or newer.
+\`streams/${SAMPLE}.ts\` counts what happens to \`${sample.schema}.${sample.name}\`, minute by minute.${ofModel(' The SQL in\n`models/` is run over a lake of the same tables, which asks nothing of the database.')} It needs Node 24 or newer.
 
 ## Run
 
@@ -146,7 +158,7 @@ In another terminal, once something was written to the table:
 npx millrace status
 npx millrace store scan 'changes:*'
 npx millrace consume ${SAMPLE} --follow
-\`\`\`
+${ofModel(`npx millrace model show ${model?.name}   # once the models have run, which they do each minute\n`)}\`\`\`
 
 The first start copies the tables, then their changes follow. It creates the slot and the publication
 \`${connector.config['slot.name']}\`: the server keeps WAL for the slot until \`npx millrace reset --source\` drops both.
@@ -155,7 +167,7 @@ The first start copies the tables, then their changes follow. It creates the slo
 
 \`\`\`sh
 ${test.padEnd(25)} # runs the processors on changes that the tests make up: no database, no server
-${check.padEnd(25)} # the compiler: a misspelt column does not pass
+${ofModel('npx millrace model test --unit   # runs the models on rows that their tests make up\n')}${check.padEnd(25)} # the compiler: a misspelt column does not pass
 \`\`\`
 
 ## Files
@@ -164,7 +176,7 @@ ${check.padEnd(25)} # the compiler: a misspelt column does not pass
 - \`tables.ts\`: the types of their rows. \`npx millrace typegen\` writes it anew when the database has changed;
   \`${typegen} --check\` fails when it should.
 - \`streams/\`: the processors, each with its test.
-- \`pipeline.ts\`: which of them run.
+${ofModel('- `models/`: SQL models, each with its unit test. `npx millrace model compile` checks them.\n')}- \`pipeline.ts\`: which of them run.
 
 ## Topics
 
@@ -173,7 +185,7 @@ ${list.join('\n')}
 
 ## Next
 
-- Change the processor, or add another file to \`streams/\` and to \`pipeline.ts\`.
+- Change the processor, or add another file to \`streams/\` and to \`pipeline.ts\`; change the model, or add another file to \`models/\`.
 - Capture more tables: add them to \`table.include.list\`, and run \`npx millrace typegen\`.
 - Keep the log in Kafka and the keys in Redis: see \`.env.example\`.
 `;

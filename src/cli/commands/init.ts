@@ -11,7 +11,7 @@ type Flags = Readonly<{ tables?: string; name?: string; force?: true; json?: tru
 export function initCommand(context: Context): Command {
   const command = new Command('init')
     .description(
-      'write a pipeline for a database that is there: connector, typed tables, a processor with its test',
+      'write a pipeline for a database that is there: connector, typed tables, a processor and a model with their tests',
     )
     .argument('[folder]', 'an empty folder, or a new one', '.')
     .option('--tables <patterns>', 'which tables, with * and ?, separated by commas (default: all)')
