@@ -9,8 +9,8 @@ export const PORTABLE_FUNCTIONS: ReadonlySet<string> = new Set(
   abs ceil ceiling floor round sign sqrt power pow exp ln log10 mod greatest least nullif
   lower upper trim ltrim rtrim length char_length substring substr replace concat_ws chr lpad rpad
   left right repeat contains instr
-  date_trunc date_part year quarter month week day hour minute make_date last_day
-  to_years to_months to_weeks to_days to_hours to_minutes to_seconds
+  date_trunc date_part year quarter month day hour minute make_date last_day
+  to_years to_months to_days to_hours to_minutes to_seconds
   count count_star sum avg min max bool_and bool_or min_by max_by quantile_disc
   stddev stddev_samp stddev_pop variance var_samp var_pop corr covar_pop covar_samp
   row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value`.split(
@@ -108,7 +108,6 @@ export const WIDTHS: Readonly<Record<string, string>> = {
   year: 'INTEGER',
   quarter: 'INTEGER',
   month: 'INTEGER',
-  week: 'INTEGER',
   day: 'INTEGER',
   hour: 'INTEGER',
   minute: 'INTEGER',

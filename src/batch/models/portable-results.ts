@@ -107,6 +107,7 @@ function isComputed(node: SqlNode): boolean {
 function widthOf(node: SqlNode): string | undefined {
   const name = nameOf(node);
   if (Object.hasOwn(WIDTHS, name)) return WIDTHS[name];
+  if (node['type'] === 'GROUPING_FUNCTION') return 'INTEGER';
   if (!HANDS_ON.test(name) && node['type'] !== 'OPERATOR_COALESCE') return undefined;
   return childrenOf(node, 'children')
     .map(widthOf)

@@ -373,11 +373,17 @@ export function functionForm(node: SqlNode): string | undefined {
 
 /** The constant of `INTERVAL '6' DAY`, which the parser wraps; undefined when it is another thing. */
 export function intervalConstant(node: SqlNode): SqlNode | undefined {
-  const [cast] = childrenOf(node, 'children');
-  const trunc = cast?.['child'];
-  if (!isNode(trunc) || nameOf(trunc) !== 'trunc') return undefined;
-  const inner = childrenOf(trunc, 'children')[0]?.['child'];
-  return isNode(inner) && inner['class'] === 'CONSTANT' ? inner : undefined;
+  if (node['class'] !== 'FUNCTION' || !nameOf(node).startsWith('to_')) return undefined;
+  let [inner] = childrenOf(node, 'children');
+  // A number that is no text in quotes stands bare in a call of the function itself.
+  if (inner?.['class'] !== 'CAST') return undefined;
+  while (inner !== undefined && inner['class'] !== 'CONSTANT')
+    inner = isNode(inner['child'])
+      ? inner['child']
+      : nameOf(inner) === 'trunc'
+        ? childrenOf(inner, 'children')[0]
+        : undefined;
+  return inner;
 }
 
 export function nameOf(node: SqlNode): string {
