@@ -152,6 +152,20 @@ describe('the plan of a run', () => {
     });
   });
 
+  test('has no rows of a model that was a view when it was made last', () => {
+    const models = [model('a', 'SELECT 1 AS id'), model('b', "SELECT id FROM {{ ref('a') }}")];
+    const view = result('a', { materialization: 'view', files: [], sql: 'SELECT 1 AS id' });
+    const manifest = { ...LAKE, models: { a: view } };
+    const [refused] = plan(
+      models.map((each) => ({ ...each, header: { ...each.header, materialization: 'table' } })),
+      {
+        build: new Set(['b']),
+        manifest,
+      },
+    ).models;
+    assert.equal(refused?.how, 'refused');
+  });
+
   test('refuses a model that reads what is not there, and what reads that one', () => {
     const models = [
       model('a', "SELECT id FROM {{ source('sales') }}"),
