@@ -218,6 +218,10 @@ export const CASES: Readonly<
     ['SELECT l[1] AS a FROM t', 'SELECT l[1:2] AS a FROM t'],
     ['SELECT l FROM t'],
   ],
+  'trim of other characters than spaces': [
+    ["SELECT ltrim(v, 'a') AS a FROM t", "SELECT trim(BOTH 'a' FROM v) AS a FROM t"],
+    ["SELECT trim(v) AS a, replace(v, 'a', '') AS b FROM t"],
+  ],
   'a parameter': [[], ['SELECT n FROM t WHERE n = 10']],
   'the current time': [
     ['SELECT current_date AS a FROM t', 'SELECT CURRENT_TIMESTAMP AS a FROM t'],

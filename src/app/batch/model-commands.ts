@@ -1,7 +1,7 @@
 import type { Lake } from '../../batch/lake/lake.ts';
-import { inlineFiles } from '../../batch/lake/inline-files.ts';
 import type { LakeModel, Manifest } from '../../batch/lake/manifest.ts';
 import { type Compilation, compileModels, jobContext } from '../../batch/models/compile.ts';
+import { sqlIdentifier } from '../../batch/models/literal.ts';
 import type { Model } from '../../batch/models/model.ts';
 import { formatProblem } from '../../batch/models/problem.ts';
 import { loadModels, type ModelProject } from '../../batch/models/project.ts';
@@ -16,6 +16,7 @@ import { loadPipeline } from '../config/load-pipeline.ts';
 import type { Pipeline } from '../pipeline.ts';
 import { modelsDirOf, openEngine, openLake } from './open.ts';
 import { type CataloguePlace, modelSources } from './source-catalogue.ts';
+import { LakeQuery } from './sql.ts';
 
 /** Where the models are, and the lake. */
 export type ModelsAt = Readonly<{ dataDir: string; pipelineDir: string; env: Environment }>;
@@ -45,9 +46,9 @@ export async function listModels(
   selection: Selection,
 ): Promise<readonly ListedModel[]> {
   const { project, lake } = await openProject(at);
-  const { models: built } = await lake.manifest();
+  const manifest = await lake.manifest();
   return selectModels(project, selection.select, selection.exclude).map((model) =>
-    listed(model, Object.hasOwn(built, model.name) ? built[model.name] : undefined),
+    listed(model, lastOf(manifest, model.name)),
   );
 }
 
@@ -123,26 +124,26 @@ export async function showModel(
   const { project, lake, place } = await openProject(at);
   const model = project.models.find((each) => each.name === name);
   if (model === undefined) throw noModel(name, project);
-  const manifest = await lake.manifest();
-  const last = Object.hasOwn(manifest.models, name) ? manifest.models[name] : undefined;
+  const last = lastOf(await lake.manifest(), name);
   if (last === undefined)
     throw new MillraceError('usage', {
       expected: `a model that has been made; make it with \`millrace model run ${name}\``,
       found: name,
     });
-  await using engine = await openEngine(place.config);
-  const sql = `SELECT * FROM (${relationSql(last, lake)}) LIMIT ${limit}`;
-  return { ...listed(model, last), ...(await engine.query(sql, [], signal)) };
+  const sql = `SELECT * FROM models.${sqlIdentifier(name)} LIMIT ${limit}`;
+  await using query = await LakeQuery.open(place.config, { sql }, signal);
+  let columns: SqlRows['columns'] = [];
+  const rows: SqlRows['rows'][number][] = [];
+  for await (const batch of query.rows()) {
+    ({ columns } = batch);
+    rows.push(...batch.rows);
+  }
+  return { ...listed(model, last), columns, rows };
 }
 
-function relationSql(last: LakeModel, lake: Lake): string {
-  return inlineFiles({
-    relations: [
-      { name: 'rows', files: last.files.map(({ path }) => lake.path(path)), columns: last.columns },
-    ],
-    sql: 'SELECT * FROM "rows"',
-    columns: last.columns,
-  });
+/** What a model's last good run made. */
+export function lastOf({ models }: Manifest, name: string): LakeModel | undefined {
+  return Object.hasOwn(models, name) ? models[name] : undefined;
 }
 
 function noModel(name: string, { models }: ModelProject): MillraceError {

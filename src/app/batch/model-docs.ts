@@ -2,7 +2,7 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { jobContext } from '../../batch/models/compile.ts';
 import { MillraceError } from '../../domain/errors.ts';
-import { compileProject, type ModelsAt } from './model-commands.ts';
+import { compileProject, lastOf, type ModelsAt } from './model-commands.ts';
 import { modelPage } from './model-page.ts';
 
 /** Writes the page about all models into a folder. Throws `models_invalid` when they are not right. */
@@ -17,9 +17,7 @@ export async function writeModelDocs(
     runStartedAtMs: Date.now(),
   });
   const models = compilation.models.map(({ model, columns, sources: read, render }) => {
-    const last = Object.hasOwn(manifest.models, model.name)
-      ? manifest.models[model.name]
-      : undefined;
+    const last = lastOf(manifest, model.name);
     const isKept = last !== undefined && last.materialization !== 'view';
     return {
       model,

@@ -332,6 +332,13 @@ export const PORTABLE_RULES: readonly PortableRule[] = [
     finds: ({ node }) => is(/^ARRAY_(EXTRACT|SLICE)$/.test(String(node['type']))),
   },
   {
+    construct: 'trim of other characters than spaces',
+    why: 'the arguments come in another order in Spark',
+    form: 'replace(x, a, b), or dialect: duckdb',
+    finds: ({ node }) =>
+      is(/^[lr]?trim$/.test(nameOf(node)) && childrenOf(node, 'children').length > 1),
+  },
+  {
     construct: 'a parameter',
     why: 'nobody gives it a value',
     form: "{{ var('name') }}",

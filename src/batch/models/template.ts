@@ -218,23 +218,23 @@ export function tagsOf(template: Template): readonly TemplateTag[] {
 }
 
 /**
- * Fills in values as literals and relations by their names, each where it stands: line n stays line
- * n. A variable must have a value or a default.
+ * SQL with its templates filled in: values as literals, relations by their names, each where it stands,
+ * so that line n stays line n. The templates are known to be right, as those of a loaded project are;
+ * a variable has a value or a default.
  */
-export function renderTemplate(template: Template, context: RenderContext): string {
-  return template
-    .map((part) =>
-      part.kind === 'text' ? part.text : renderTag(part, context) + '\n'.repeat(part.breaks),
-    )
-    .join('');
-}
-
-/** As `renderTemplate`, of SQL whose templates are known to be right, as those of a loaded project are. */
 export function renderSql(sql: string, context: RenderContext): string {
   const { template, problems } = parseTemplate(sql);
   const [problem] = problems;
   if (problem !== undefined) throw new Error(`bug: not checked at load: ${problem.text}`);
   return renderTemplate(template, context);
+}
+
+function renderTemplate(template: Template, context: RenderContext): string {
+  return template
+    .map((part) =>
+      part.kind === 'text' ? part.text : renderTag(part, context) + '\n'.repeat(part.breaks),
+    )
+    .join('');
 }
 
 function renderTag(tag: TemplateTag, context: RenderContext): string {
