@@ -13,6 +13,8 @@ export class ModelProgress {
   readonly #showsPassed: boolean;
   readonly #pathOf: (file: string) => string;
   #bar: SingleBar | undefined;
+  /** Models that have ended: between them, their tests do not move the bar. */
+  #models = { number: 0, total: 0 };
 
   /** `pathOf` gives what a file of the lake is called here. */
   constructor(
@@ -31,6 +33,7 @@ export class ModelProgress {
       return;
     }
     this.end();
+    if (event.kind === 'model') this.#models = { number, total };
     const { colours } = this.#terminal;
     const place = colours.dim(`${String(number).padStart(String(total).length)} of ${total}`);
     if (event.kind === 'model') this.#terminal.show(`${place} ${modelLine(event.report, colours)}`);
@@ -42,8 +45,10 @@ export class ModelProgress {
       );
   };
 
-  #start({ number, total, name }: Extract<RunEvent, { kind: 'started' }>): void {
+  #start(event: Extract<RunEvent, { kind: 'started' }>): void {
     if (!this.#terminal.isTty) return;
+    const { number, total } = event.what === 'test' && !this.#showsPassed ? this.#models : event;
+    const { name } = event;
     this.end();
     this.#bar = new SingleBar({
       format: '{bar} {value} of {total} | {name}',
