@@ -5,6 +5,7 @@ import { DataDirectory, placesIn } from '../../src/app/config/data-directory.ts'
 import { verifyAnalytics } from './analytics.ts';
 import { CaptureAlone } from './capture-alone.ts';
 import type { RoundPlan } from './plan.ts';
+import { verifyLake } from './lake-verification.ts';
 import { runShop } from './shop-load.ts';
 import type { Subject } from './subject.ts';
 import { Up } from './up.ts';
@@ -78,6 +79,7 @@ async function proveRound(
     result.records += records;
     result.copiedLate += copiedLate;
   }
+  if (plan.scenario !== 'capture alone') await verifyLake(place, log, rows);
   // Capture alone has nobody to make anything of its records until the end.
   await verifyAnalytics(log, 'crashRows');
   return result;

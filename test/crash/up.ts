@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { askControlSocket } from '../../src/app/operations/control-socket.ts';
 import type { StatusReport } from '../../src/app/operations/operations.ts';
 import { MillraceError } from '../../src/domain/errors.ts';
@@ -71,6 +72,7 @@ export class Up implements Subject {
     // Asked anew: only now do the ends of the partitions count.
     await this.#until('all was processed', isProcessed);
     await this.reconcile();
+    await this.#fillLake();
   }
 
   async stop(): Promise<void> {
@@ -89,11 +91,20 @@ export class Up implements Subject {
         MOCK_DATA_INTERVAL_SECONDS: '0.1',
         MOCK_DATA_RECORDS_PER_BATCH: '20',
         MILLRACE_STREAM_THREADS: '2',
+        // Often enough that kills meet it.
+        MILLRACE_LAKE_FLUSH_SECONDS: '1',
+        BATCH_INTERVAL_SECONDS: '5',
         ...this.#env,
       },
       logFile: printed,
       cwd: folder,
     });
+  }
+
+  /** Has all that is in the log written into the lake. */
+  async #fillLake(): Promise<void> {
+    const answers = askControlSocket(this.#place.dataDir, 'lake.flush', {}, NEVER);
+    for await (const answer of answers) assert.deepEqual(answer, { flushed: true });
   }
 
   async #slotIsRead(): Promise<boolean> {

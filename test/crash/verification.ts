@@ -13,7 +13,10 @@ export type Rows = ReadonlyMap<string, string>;
 
 /** To be called when nobody changes the tables any more. */
 export async function rowsOf(server: Pick<CrashServer, 'query'>, table: CrashTable): Promise<Rows> {
-  const rows = await server.query(`select * from ${table.name}`);
+  return rowsByKey(await server.query(`select * from ${table.name}`), table);
+}
+
+export function rowsByKey(rows: readonly Row[], table: CrashTable): Rows {
   return new Map(rows.map((row) => [keyOf(row, table), asText(row)]));
 }
 
@@ -28,22 +31,34 @@ export async function verifyHistory(
   rows: Rows,
 ): Promise<Readonly<{ records: number; copiedLate: number }>> {
   const { problems, rows: told, records, copiedLate } = await historyOf(log, topicOf(table.name));
-  const found = new Map([...told.values()].map((row) => [keyOf(row, table), asText(row)]));
+  const found = rowsByKey([...told.values()], table);
   assert.equal(found.size, told.size, `${table.name}: a record's key is not its row's`);
+  compareRows(table, { expected: rows, found, where: 'the log', problems });
+  return { records, copiedLate };
+}
+
+/** Throws unless the rows that were found, in the place named, are the table's. */
+export function compareRows(
+  { name }: CrashTable,
+  {
+    expected,
+    found,
+    where,
+    problems = [],
+  }: Readonly<{ expected: Rows; found: Rows; where: string; problems?: readonly string[] }>,
+): void {
   const differences = [
     ...problems,
-    ...[...rows].flatMap(([key, row]) =>
-      found.get(key) === row ? [] : [`${key}: the table has ${row}, the log ${found.get(key)}`],
+    ...[...expected].flatMap(([key, row]) =>
+      found.get(key) === row ? [] : [`${key}: the table has ${row}, ${where} ${found.get(key)}`],
     ),
     ...[...found].flatMap(([key, row]) =>
-      rows.has(key) ? [] : [`${key}: the log has ${row}, the table no such row`],
+      expected.has(key) ? [] : [`${key}: ${where} has ${row}, the table no such row`],
     ),
   ];
-  if (differences.length > 0) {
-    const shown = differences.slice(0, MOST_SHOWN).map((each) => each.slice(0, 600));
-    throw new Error(`${table.name}: ${differences.length} differences\n  ${shown.join('\n  ')}`);
-  }
-  return { records, copiedLate };
+  if (differences.length === 0) return;
+  const shown = differences.slice(0, MOST_SHOWN).map((each) => each.slice(0, 600));
+  throw new Error(`${name}: ${differences.length} differences\n  ${shown.join('\n  ')}`);
 }
 
 function keyOf(row: Row, { key }: CrashTable): string {

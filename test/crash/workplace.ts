@@ -66,6 +66,7 @@ import { crashAnalytics } from ${JSON.stringify(join(import.meta.dirname, 'analy
 const { schema, ...rest } = shop;
 export const pipeline = definePipeline({
   ...rest,
+  models: ${JSON.stringify(join(SHOP, 'models'))},
   processors: (variables) => [...shopProcessors(variables), crashAnalytics('crashRows')],
   partitions: { ${topic}: ${partitions} },
 });
