@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { PostgresClient } from '../../src/adapters/postgres/client.ts';
+import type { RunReport } from '../../src/batch/run/run-report.ts';
 import { must } from '../../src/lib/must.ts';
 import { CommandLine, eventually, jsonLines } from '../command-line.ts';
 import { composeParts, interpolate, type Service } from '../compose-project.ts';
@@ -11,6 +12,7 @@ import { temporaryConnect } from './servers/connect.ts';
 import { temporaryKafka } from './servers/kafka.ts';
 import { deployedPostgres } from './servers/postgres.ts';
 import { temporaryRedis } from './servers/redis.ts';
+import { installedSpark } from './servers/spark.ts';
 
 const SCHEMA = join(import.meta.dirname, '../../pipelines/shop/schema.sql');
 
@@ -18,6 +20,7 @@ const services = Object.assign(
   {},
   ...composeParts().map(({ content }) => content.services),
 ) as Record<string, Service>;
+const spark = await installedSpark();
 const service = (name: string): Service => must(services[name], `there is a service ${name}`);
 
 test('the roles of compose.yaml bring rows from PostgreSQL through Debezium to Redis', async () => {
@@ -89,4 +92,18 @@ test('the roles of compose.yaml bring rows from PostgreSQL through Debezium to R
     ended.map(({ exitCode, err }) => [exitCode, err]),
     roles.map(() => [0, '']),
   );
+
+  // Spark goes on from what DuckDB has made.
+  line.env = {
+    ...environmentOf('batch-processor'),
+    ...spark.env,
+    MILLRACE_WAREHOUSE: 'spark',
+    MILLRACE_SPARK_SUBMIT: spark.submit,
+    MILLRACE_SPARK_MASTER: 'local[2]',
+  };
+  const [ran] = jsonLines(await line.succeed('model', 'run', '--json')) as unknown as RunReport[];
+  assert.match(String(ran?.warehouse), /^Spark 4\./);
+  const wholes = ran?.models.filter((each) => each.outcome === 'done' && each.how === 'full') ?? [];
+  assert.ok(wholes.length > 0);
+  assert.ok(wholes.every(({ name }) => !['customer_totals', 'daily_orders'].includes(name)));
 });
