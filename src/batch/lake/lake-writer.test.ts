@@ -359,6 +359,29 @@ describe('columns that change', () => {
     );
   });
 
+  test('may change twice in a short time', async () => {
+    let today = ordersTable({ size: 'text' });
+    await using t = await lakeTest(() => today);
+    await using running = t.start();
+    await append(t.log, [created({ id: 1, size: '1' })]);
+    await running.writer.flush();
+    for (const [id, sqlType, size] of [
+      [2, 'integer', 2],
+      [3, 'numeric(12,4)', '1.2345'],
+      [4, 'numeric(12,6)', '1.234567'],
+    ] as const) {
+      today = ordersTable({ size: sqlType });
+      await append(t.log, [created({ id, size })]);
+      await running.writer.flush();
+    }
+    assert.deepEqual(await t.changes('CAST(size AS VARCHAR), __unfit'), [
+      ['1', null],
+      ['2', null],
+      ['1.2345', null],
+      ['1.234567', null],
+    ]);
+  });
+
   test('include those of the key', async () => {
     await using t = await lakeTest(TABLE);
     await append(t.log, [created({ id: 1, total: '1.00' })]);

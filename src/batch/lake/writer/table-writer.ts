@@ -186,7 +186,7 @@ export class TableWriter {
     if (isLast) {
       const columns = lakeColumns(names, { source, before: plan.columns, inferred: new Map() });
       const isSame = !isToday || haveSameTypes(last.columns, columns);
-      return isSame ? last : plan.add(columns);
+      return isSame ? last : this.#retype(plan, columns);
     }
     const known = isToday ? undefined : plan.schemas.find((schema) => isOf(schema, names));
     if (known !== undefined) return known;
@@ -235,7 +235,13 @@ export class TableWriter {
     for (const column of open) this.#confirm(column.source);
     if (source === undefined || !hasNames(source.columns, names)) return undefined;
     const columns = lakeColumns(names, { source, before: plan.columns, inferred: new Map() });
-    return haveSameTypes(schema.columns, columns) ? undefined : plan.add(columns);
+    return haveSameTypes(schema.columns, columns) ? undefined : this.#retype(plan, columns);
+  }
+
+  /** What was confirmed was the types of before: they may change again at once. */
+  #retype(plan: Plan, columns: readonly LakeColumn[]): LakeSchema {
+    this.#confirmedMs.clear();
+    return plan.add(columns);
   }
 
   async #unfitColumns(
