@@ -116,11 +116,13 @@ function columnIn({ columns }: LakeSchema, name: string): LakeColumn | undefined
 }
 
 /**
- * Spark has another word for a TIMESTAMPTZ. A TIMESTAMP becomes one by itself, of the same instant
- * under UTC, in a UNION with rows that have it.
+ * A word for a type that both engines know in a CAST. For TIMESTAMPTZ there is none; a TIMESTAMP
+ * becomes one by itself, of the same instant under UTC, in a UNION with rows that have it.
  */
 function castable(type: string): string {
-  return type === 'TIMESTAMPTZ' ? 'TIMESTAMP' : type;
+  if (type === 'TIMESTAMPTZ') return 'TIMESTAMP';
+  if (type === 'BLOB') return 'BINARY';
+  return type === 'VARCHAR' ? 'STRING' : type;
 }
 
 /** A value as PostgreSQL writes it. */

@@ -167,7 +167,7 @@ SEMI JOIN (${lastOf(parts)}) l ON ${same('l', 'c', place)}`;
     ...(base.isEmpty
       ? []
       : [
-          `SELECT ${list(held)}, CAST(NULL AS VARCHAR) AS __unavailable FROM (${base.select(held)}) b`,
+          `SELECT ${list(held)}, CAST(NULL AS STRING) AS __unavailable FROM (${base.select(held)}) b`,
         ]),
   ];
   const newest = unavailable.map(
