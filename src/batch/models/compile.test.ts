@@ -179,6 +179,7 @@ tests:
   - sql: |
       SELECT *
       FROM {{ ref('b') }} WHERE
+  - sql: SELECT * FROM orders;
 */
 SELECT customer_id FROM {{ source('orders') }} WHERE {{ affected('placed') }}`,
       }),
@@ -192,6 +193,7 @@ SELECT customer_id FROM {{ source('orders') }} WHERE {{ affected('placed') }}`,
         'models/b.sql:8: expected a condition, found INTEGER: customer_id',
         'models/b.sql:9: Referenced column "nothing" not found in FROM clause; there is "customer_id"',
         'models/b.sql:12: syntax error at end of input',
+        "models/b.sql:13: reads orders past its reference: write {{ source('orders') }}",
       ],
     );
   });

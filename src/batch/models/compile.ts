@@ -1,18 +1,19 @@
-import { randomUUID } from 'node:crypto';
-import { MillraceError } from '../../domain/errors.ts';
 import { didYouMean } from '../../lib/suggestion.ts';
 import { must } from '../../lib/must.ts';
 import type { SqlColumn, SqlEngine } from '../../ports/sql-engine.ts';
-import { lineAt, nodesOf, parseSelect, type SqlNode, tablesRead } from './ast.ts';
+import { parseSelect, type SqlNode, type SqlProblem } from './ast.ts';
+import { EmptyTables } from './empty-tables.ts';
 import { checkHeader } from './header-check.ts';
 import { sqlIdentifier } from './literal.ts';
-import type { Model, RenderContext, Variables } from './model.ts';
+import type { Model, ModelTest, RenderContext, Variables } from './model.ts';
+import { needsOf } from './needs.ts';
 import { portabilityProblems } from './portability.ts';
 import { byPlace, type Problem, refuse } from './problem.ts';
 import type { ModelProject } from './project.ts';
+import { readProblems } from './reads-check.ts';
 import { resultProblems } from './result-columns.ts';
 import { findSource, fullName, sourceRelation, type SourceTable } from './source-table.ts';
-import { parseTemplate, renderSql, type TemplateTag, tagsOf } from './template.ts';
+import { renderSql } from './template.ts';
 
 /** A model of which is known what it reads and what it gives. */
 export type CompiledModel = Readonly<{
@@ -51,15 +52,11 @@ export async function compileModels(
   options: CompileOptions,
   signal: AbortSignal,
 ): Promise<Compilation> {
-  const compiler = new Compiler(options);
-  await compiler.open();
-  try {
-    for (const model of project.models) {
-      signal.throwIfAborted();
-      await compiler.add(model);
-    }
-  } finally {
-    await compiler.close();
+  await using tables = await EmptyTables.open(options.engine);
+  const compiler = new Compiler(options, tables);
+  for (const model of project.models) {
+    signal.throwIfAborted();
+    await compiler.add(model);
   }
   refuse(compiler.problems);
   return { models: compiler.compiled, warnings: compiler.warnings.toSorted(byPlace) };
@@ -74,268 +71,213 @@ export function jobContext(
     runStartedAtMs,
     variables,
     relationOf: sqlIdentifier,
-    sourceRelationOf: (source) =>
-      sourceRelation(must(findSource(sources, source), 'sources are checked at compile')),
+    sourceRelationOf: (source) => sourceRelation(known(sources, source)),
     affected: () => 'TRUE',
   };
 }
+
+/** A SELECT of a model's file: the model's own, or a test's. */
+type Query = Readonly<{
+  model: Model;
+  /** Of the file, at which it begins. */
+  line: number;
+  write: (context: RenderContext) => string;
+  refs: readonly string[];
+  sources: readonly string[];
+}>;
 
 class Compiler {
   readonly problems: Problem[] = [];
   readonly warnings: Problem[] = [];
   readonly compiled: CompiledModel[] = [];
   readonly #options: CompileOptions;
-  /** Empty tables stand here, apart from whatever else the engine holds. */
-  readonly #schema = `compile_${randomUUID().replaceAll('-', '')}`;
+  readonly #tables: EmptyTables;
   readonly #columns = new Map<string, readonly SqlColumn[]>();
-  readonly #tables = new Set<SourceTable>();
+  /** Names as engines have them when models run. */
+  readonly #job: RenderContext;
+  /** Names of the empty tables. */
+  readonly #bound: RenderContext;
 
-  constructor(options: CompileOptions) {
+  constructor(options: CompileOptions, tables: EmptyTables) {
+    const { sources, variables } = options;
+    const job = jobContext(sources, { variables, runStartedAtMs: Date.UTC(2000, 0) });
     this.#options = options;
-  }
-
-  async open(): Promise<void> {
-    await this.#options.engine.run(`CREATE SCHEMA ${this.#schema}`);
-  }
-
-  async close(): Promise<void> {
-    await this.#options.engine.run(`DROP SCHEMA ${this.#schema} CASCADE`);
+    this.#tables = tables;
+    this.#job = job;
+    this.#bound = {
+      ...job,
+      relationOf: (model) => tables.nameOf(job.relationOf(model)),
+      sourceRelationOf: (source) => tables.nameOf(job.sourceRelationOf(source)),
+      // So that it is looked up.
+      affected: (column) => `(${column} IS NOT NULL)`,
+    };
   }
 
   async add(model: Model): Promise<void> {
-    const { engine, sources } = this.#options;
     const before = this.problems.length;
     this.#checkTags(model);
     // Of what is not there nothing more can be said; models that failed have said it themselves.
-    if (this.problems.length > before || !this.#canRead([...model.refs, ...model.testRefs])) return;
-    const job = renderSql(model.sql, this.#job());
-    const parsed = await parseSelect(engine, job);
-    if ('problem' in parsed) {
-      this.#note(model, model.line, parsed);
-      return;
-    }
-    const { ast } = parsed;
-    this.#checkReads(model, job, ast);
-    if (this.problems.length > before) return;
+    const isRead = [...model.refs, ...model.testRefs].every((name) => this.#columns.has(name));
+    if (this.problems.length > before || !isRead) return;
     await this.#createSources([...model.sources, ...model.testSources]);
-    const bound = renderSql(model.sql, this.#bound());
-    const columns = await this.#describe(model, model.line, bound);
-    if (columns === undefined) return;
-    const portable = await this.#lint(model, model.line, bound, columns);
-    this.problems.push(...portable.problems, ...resultProblems(model, { columns, ast, sql: job }));
-    this.warnings.push(...portable.warnings);
+    const { refs, sources, line } = model;
+    const write = (context: RenderContext) => renderSql(model.sql, context);
+    const bound = await this.#bind({ model, line, write, refs, sources });
+    if (bound === undefined) return;
+    const { ast, columns } = bound;
+    this.#take(await this.#lint(model, { line, sql: write(this.#bound), columns }));
+    this.problems.push(...resultProblems(model, { columns, ast, sql: write(this.#job) }));
     const names = new Set(columns.map(({ name }) => name.toLowerCase()));
     if (names.size < columns.length) return;
-    await this.#createTable(sqlIdentifier(model.name), columns);
+    await this.#tables.add(sqlIdentifier(model.name), columns);
     this.#columns.set(model.name, columns);
-    const header = checkHeader(model, columns, {
-      columnsOf: (to) =>
-        'ref' in to ? this.#columns.get(to.ref) : findSource(sources, to.source)?.columns,
-    });
-    this.problems.push(...header.problems);
-    this.warnings.push(...header.warnings);
-    await this.#checkTests(model);
-    this.compiled.push({
+    this.#take(
+      checkHeader(model, columns, {
+        columnsOf: (to) =>
+          'ref' in to
+            ? this.#columns.get(to.ref)
+            : findSource(this.#options.sources, to.source)?.columns,
+      }),
+    );
+    for (const test of model.header.tests) await this.#checkTest(model, test);
+    this.compiled.push(this.#compiledModel(model, columns, ast));
+  }
+
+  #compiledModel(model: Model, columns: readonly SqlColumn[], ast: SqlNode): CompiledModel {
+    const full = (source: string) => fullName(known(this.#options.sources, source));
+    return {
       model,
       columns,
       dependsOn: model.refs,
-      sources: [...new Set(model.sources.map((source) => this.#fullName(source)))],
+      sources: [...new Set(model.sources.map(full))],
       render: (context) =>
         renderSql(model.sql, {
           ...context,
-          sourceRelationOf: (source) => context.sourceRelationOf(this.#fullName(source)),
+          sourceRelationOf: (source) => context.sourceRelationOf(full(source)),
         }),
       ast,
-    });
+    };
   }
 
   /** Sources and variables of the model and its tests. */
   #checkTags(model: Model): void {
+    const { file } = model;
     const { sources, variables } = this.#options;
-    const known = sources.flatMap((table) => [table.name, fullName(table)]);
-    for (const tag of allTags(model)) {
-      const place = { file: model.file, line: tag.line };
-      if (tag.kind === 'source' && findSource(sources, tag.source) === undefined)
-        this.problems.push({ ...place, text: this.#noSource(tag.source, known) });
-      if (tag.kind === 'var' && tag.fallback === undefined && !Object.hasOwn(variables, tag.name))
-        this.problems.push({
-          ...place,
-          text: `the variable ${tag.name} has no value${didYouMean(tag.name, Object.keys(variables)) || `: set it in pipeline.ts (modelVariables), or give a default, {{ var('${tag.name}', …) }}`}`,
-        });
-    }
-  }
-
-  #noSource(source: string, known: readonly string[]): string {
-    const near = didYouMean(source, known);
-    if (near !== '') return `there is no table ${source}${near}`;
-    if (known.length === 0) return `there is no table ${source}: the lake holds none yet`;
-    return `there is no table ${source}; there are ${this.#options.sources.map(fullName).join(', ')}`;
-  }
-
-  #canRead(models: readonly string[]): boolean {
-    return models.every((name) => this.#columns.has(name));
-  }
-
-  /** Only what `ref` and `source` name is there when models run. */
-  #checkReads(model: Model, sql: string, ast: SqlNode): void {
-    const { sources } = this.#options;
-    const allowed = new Set([
-      ...model.refs.map(sqlIdentifier),
-      ...model.sources.map((source) => this.#job().sourceRelationOf(source)),
-    ]);
-    for (const { schema, name, location } of tablesRead(ast)) {
-      if (schema === '' && allowed.has(sqlIdentifier(name))) continue;
-      const shown = schema === '' ? name : `${schema}.${name}`;
-      const text = this.#columns.has(shown)
-        ? `reads ${shown} past its reference: write {{ ref('${shown}') }}`
-        : findSource(sources, shown) === undefined
-          ? `there is no ${shown}: models are read as {{ ref('model') }}, tables as {{ source('table') }}`
-          : `reads ${shown} past its reference: write {{ source('${shown}') }}`;
-      this.#note(model, model.line, { problem: text, line: lineAt(sql, location) });
-    }
-    for (const node of nodesOf(ast)) {
-      if (node['type'] !== 'TABLE_FUNCTION') continue;
-      const call = node['function'] as SqlNode | undefined;
-      const name = String(call?.['function_name']);
-      if (TABLE_FUNCTIONS.has(name)) continue;
-      this.#note(model, model.line, {
-        problem: `${name}(…) is not for models, which read {{ ref('model') }} and {{ source('table') }} alone`,
-        line: lineAt(sql, Number(node['query_location'])),
-      });
+    const missing = (source: string) => findSource(sources, source) === undefined;
+    for (const { line, ...tag } of needsOf(model)) {
+      if ('source' in tag && missing(tag.source))
+        this.problems.push({ file, line, text: noSource(tag.source, sources) });
+      if ('variable' in tag && !Object.hasOwn(variables, tag.variable))
+        this.problems.push({ file, line, text: noVariable(tag.variable, variables) });
     }
   }
 
   async #createSources(names: readonly string[]): Promise<void> {
     for (const name of names) {
-      const table = must(findSource(this.#options.sources, name), 'sources are checked before');
-      if (this.#tables.has(table)) continue;
-      this.#tables.add(table);
-      await this.#createTable(sourceRelation(table), table.columns);
+      const table = known(this.#options.sources, name);
+      await this.#tables.add(sourceRelation(table), table.columns);
     }
   }
 
-  async #createTable(name: string, columns: readonly SqlColumn[]): Promise<void> {
-    const list = columns.map((column) => `${sqlIdentifier(column.name)} ${column.type}`);
-    await this.#options.engine.run(`CREATE TABLE ${this.#schema}.${name} (${list.join(', ')})`);
-  }
-
-  /** The columns that a SELECT gives; undefined when it can't be bound, which is a problem then. */
-  async #describe(
-    model: Model,
-    firstLine: number,
-    sql: string,
-  ): Promise<readonly SqlColumn[] | undefined> {
-    try {
-      const { rows } = await this.#options.engine.query(`DESCRIBE ${sql}`);
-      return rows.map(([name, type]) => ({ name: name as string, type: type as string }));
-    } catch (error) {
-      if (!(error instanceof MillraceError) || error.code !== 'sql_failed') throw error;
-      const { problem, line } = error.facts;
-      const text = this.#told(model, String(problem));
-      this.#note(model, firstLine, { problem: text, line: typeof line === 'number' ? line : 1 });
-      return undefined;
-    }
-  }
-
-  /** In one line, with relations as the file knows them, and with what became of a column. */
-  #told(model: Model, problem: string): string {
-    const text = problem
-      .replace(/^(Binder|Catalog|Parser|Conversion|Invalid Input) Error: /, '')
-      .replaceAll(`${this.#schema}.`, '')
-      .replaceAll(/\s*\n\s*/g, ' ')
-      .replace(/[.!]? Candidate bindings: (: )?/, '; there is ');
-    const named = /column (?:named )?"([^"]+)"/i.exec(text)?.[1]?.split('.').at(-1);
-    const dropped = model.sources.flatMap((source) => {
-      const table = must(findSource(this.#options.sources, source), 'sources are checked before');
-      return table.dropped.filter(({ name }) => name === named).map((each) => ({ table, ...each }));
+  /** Parses a query and finds its columns; undefined when that can't be done, which is a problem then. */
+  async #bind(
+    query: Query,
+  ): Promise<Readonly<{ ast: SqlNode; columns: readonly SqlColumn[] }> | undefined> {
+    const { model, write, refs, sources } = query;
+    const sql = write(this.#job);
+    const parsed = await parseSelect(this.#options.engine, sql);
+    if ('problem' in parsed) return this.#note(query, [parsed]);
+    const { ast } = parsed;
+    const past = readProblems(sql, ast, {
+      allowed: new Set([
+        ...refs.map((ref) => this.#job.relationOf(ref)),
+        ...sources.map((source) => this.#job.sourceRelationOf(source)),
+      ]),
+      isModel: (name) => this.#columns.has(name),
+      sources: this.#options.sources,
     });
-    const [first] = dropped;
-    if (first === undefined) return text;
-    const at = first.atMs === undefined ? '' : `; seen at ${new Date(first.atMs).toISOString()}`;
-    return `${text}. ${first.name} of ${fullName(first.table)} was dropped at the source${at}`;
-  }
-
-  /** What tests say in SQL of their own. */
-  async #checkTests(model: Model): Promise<void> {
-    const { engine } = this.#options;
-    for (const test of model.header.tests) {
-      if (test.kind !== 'expression' && test.kind !== 'sql') continue;
-      const write = (context: RenderContext) =>
-        test.kind === 'sql'
-          ? renderSql(test.sql, context)
-          : `SELECT (${renderSql(test.expression, context)}) AS holds FROM ${context.relationOf(model.name)}`;
-      const [job, bound] = [write(this.#job()), write(this.#bound())];
-      const parsed = await parseSelect(engine, job);
-      if ('problem' in parsed) {
-        this.#note(model, test.line, parsed);
-        continue;
-      }
-      const columns = await this.#describe(model, test.line, bound);
-      if (columns === undefined) continue;
-      if (test.kind === 'expression' && columns[0]?.type !== 'BOOLEAN')
-        this.#note(model, test.line, {
-          problem: `expected a condition, found ${columns[0]?.type ?? 'none'}: ${test.expression}`,
-          line: 1,
-        });
-      const portable = await this.#lint(model, test.line, bound, []);
-      this.problems.push(...portable.problems);
-      this.warnings.push(...portable.warnings);
+    if (past.length > 0) return this.#note(query, past);
+    const columns = await this.#tables.describe(write(this.#bound));
+    if ('problem' in columns) {
+      const { problem, line } = columns;
+      return this.#note(query, [{ problem: this.#withDropped(model, problem), line }]);
     }
+    return { ast, columns };
   }
 
-  #lint(
+  /** Also says what became of a column that is not there. */
+  #withDropped(model: Model, problem: string): string {
+    const named = /column (?:named )?"([^"]+)"/i.exec(problem)?.[1]?.split('.').at(-1);
+    for (const source of [...model.sources, ...model.testSources]) {
+      const table = known(this.#options.sources, source);
+      const dropped = table.dropped.find(({ name }) => name === named);
+      if (dropped === undefined) continue;
+      const { name, atMs } = dropped;
+      const at = atMs === undefined ? '' : `; seen at ${new Date(atMs).toISOString()}`;
+      return `${problem}. ${name} of ${fullName(table)} was dropped at the source${at}`;
+    }
+    return problem;
+  }
+
+  /** What a test says in SQL of its own. */
+  async #checkTest(model: Model, test: ModelTest): Promise<void> {
+    if (test.kind !== 'expression' && test.kind !== 'sql') return;
+    const write = (context: RenderContext) =>
+      test.kind === 'sql'
+        ? renderSql(test.sql, context)
+        : `SELECT (${renderSql(test.expression, context)}) AS holds FROM ${context.relationOf(model.name)}`;
+    const { line } = test;
+    const refs = [model.name, ...model.testRefs];
+    const query = { model, line, write, refs, sources: model.testSources };
+    const bound = await this.#bind(query);
+    if (bound === undefined) return;
+    const type = bound.columns[0]?.type;
+    if (test.kind === 'expression' && type !== 'BOOLEAN') {
+      const problem = `expected a condition, found ${type ?? 'none'}: ${test.expression}`;
+      this.#note(query, [{ problem, line: 1 }]);
+    }
+    this.#take(await this.#lint(model, { line, sql: write(this.#bound), columns: [] }));
+  }
+
+  async #lint(
     { file, header }: Model,
-    line: number,
-    sql: string,
-    columns: readonly SqlColumn[],
-  ): ReturnType<typeof portabilityProblems> {
-    if (header.dialect !== 'portable') return Promise.resolve({ problems: [], warnings: [] });
+    { line, sql, columns }: Readonly<{ line: number; sql: string; columns: readonly SqlColumn[] }>,
+  ): Promise<Found> {
+    if (header.dialect !== 'portable') return { problems: [], warnings: [] };
     return portabilityProblems(this.#options.engine, { place: { file, line }, sql, columns });
   }
 
-  #note(
-    { file }: Model,
-    firstLine: number,
-    { problem, line }: Readonly<{ problem: string; line: number }>,
-  ): void {
-    this.problems.push({ file, line: firstLine + line - 1, text: problem });
+  #take({ problems, warnings }: Found): void {
+    this.problems.push(...problems);
+    this.warnings.push(...warnings);
   }
 
-  #fullName(source: string): string {
-    return fullName(must(findSource(this.#options.sources, source), 'sources are checked before'));
-  }
-
-  #job(): RenderContext {
-    return jobContext(this.#options.sources, {
-      variables: this.#options.variables,
-      runStartedAtMs: Date.UTC(2000, 0),
-    });
-  }
-
-  #bound(): RenderContext {
-    const job = this.#job();
-    return {
-      ...job,
-      relationOf: (model) => `${this.#schema}.${job.relationOf(model)}`,
-      sourceRelationOf: (source) => `${this.#schema}.${job.sourceRelationOf(source)}`,
-      // So that it is looked up.
-      affected: (column) => `(${column} IS NOT NULL)`,
-    };
+  #note({ model, line: firstLine }: Query, found: readonly SqlProblem[]): undefined {
+    for (const { problem, line } of found)
+      this.problems.push({ file: model.file, line: firstLine + line - 1, text: problem });
+    return undefined;
   }
 }
 
-/** Those that make rows of their arguments alone. */
-const TABLE_FUNCTIONS: ReadonlySet<string> = new Set(['unnest', 'range', 'generate_series']);
+type Found = Readonly<{ problems: readonly Problem[]; warnings: readonly Problem[] }>;
 
-function allTags(model: Model): readonly TemplateTag[] {
-  const texts = model.header.tests.flatMap((test) => {
-    if (test.kind === 'sql') return [{ sql: test.sql, line: test.line }];
-    if (test.kind === 'expression') return [{ sql: test.expression, line: test.line }];
-    if (test.kind === 'relationships' && 'source' in test.to)
-      return [{ sql: `{{ source('${test.to.source}') }}`, line: test.line }];
-    return [];
-  });
-  return [{ sql: model.sql, line: model.line }, ...texts].flatMap(({ sql, line }) =>
-    tagsOf(parseTemplate(sql, line).template),
+function known(sources: readonly SourceTable[], source: string): SourceTable {
+  return must(findSource(sources, source), 'sources are checked before');
+}
+
+function noSource(source: string, sources: readonly SourceTable[]): string {
+  const near = didYouMean(
+    source,
+    sources.flatMap((table) => [table.name, fullName(table)]),
   );
+  if (near !== '') return `there is no table ${source}${near}`;
+  return sources.length === 0
+    ? `there is no table ${source}: the lake holds none yet`
+    : `there is no table ${source}; there are ${sources.map(fullName).join(', ')}`;
+}
+
+function noVariable(name: string, variables: Variables): string {
+  const near = didYouMean(name, Object.keys(variables));
+  const how = `: set it in pipeline.ts (modelVariables), or give a default, {{ var('${name}', …) }}`;
+  return `the variable ${name} has no value${near === '' ? how : near}`;
 }

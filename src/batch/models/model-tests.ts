@@ -1,6 +1,6 @@
 import { must } from '../../lib/must.ts';
 import { type ModelTest } from './model.ts';
-import { parseReference } from './template.ts';
+import { parseReference, withoutEnd } from './template.ts';
 import type { YamlValue } from './yaml-value.ts';
 
 /** A test without its name, which others of the model may have a say in. */
@@ -109,7 +109,7 @@ function modelTest(
     case 'sql': {
       const block = given.block();
       if (block === undefined) return undefined;
-      return { ...common, kind, sql: block.text, line: block.line, suffix: '' };
+      return { ...common, kind, sql: withoutEnd(block.text), line: block.line, suffix: '' };
     }
     default:
       return kind satisfies never;
