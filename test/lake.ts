@@ -29,7 +29,7 @@ export type GivenEvent = Readonly<{
   partition?: number;
 }>;
 
-/** The commit time of events that say nothing else: 2026-11-23 10:00:00 UTC. */
+/** The commit time of events that say nothing else: 2026-11-23 12:00:00 UTC. */
 export const NOON_MS = Date.UTC(2026, 10, 23, 12);
 
 export function event(
