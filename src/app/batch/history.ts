@@ -1,7 +1,7 @@
 import { historyOf } from '../../batch/lake/history.ts';
 import { parseRowKey } from '../../batch/lake/row-key.ts';
 import type { RowEvent } from '../../batch/lake/row-life.ts';
-import { tableOf } from './lake-commands.ts';
+import { readableTableOf } from './lake-commands.ts';
 import { type BatchPlaces, openEngine, openLakeThere } from './open.ts';
 
 export type { ColumnChange, RowEvent } from '../../batch/lake/row-life.ts';
@@ -17,7 +17,7 @@ export async function* rowHistory(
 ): AsyncGenerator<RowEvent> {
   const lake = await openLakeThere(places);
   const manifest = await lake.manifest();
-  const table = tableOf(manifest, name);
+  const table = readableTableOf(manifest, name);
   await using engine = await openEngine(places);
   const messages = Object.values(manifest.tables).find(({ schema }) => schema === '');
   yield* historyOf(lake, engine, table, parseRowKey(table, key), { messages, signal });

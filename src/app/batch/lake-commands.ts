@@ -108,7 +108,7 @@ export async function* readTable(
   signal: AbortSignal,
 ): AsyncGenerator<SqlRows> {
   const lake = await openLakeThere(places);
-  const table = tableOf(await lake.manifest(), name);
+  const table = readableTableOf(await lake.manifest(), name);
   await using engine = await openEngine(places);
   const wanted = {
     timeMs,
@@ -142,7 +142,7 @@ export async function exportTable(
   if (folder?.isDirectory() !== true)
     throw new MillraceError('usage', { expected: 'a folder that is there', found: dirname(to) });
   const lake = await openLakeThere(places);
-  const table = tableOf(await lake.manifest(), wanted.table);
+  const table = readableTableOf(await lake.manifest(), wanted.table);
   await using engine = await openEngine(places);
   const sql = await stateSql(lake, engine, table, { timeMs: wanted.timeMs }, signal);
   const draft = `${to}.${process.pid}.part`;
@@ -176,8 +176,15 @@ export async function forgetTable(places: BatchPlaces, name: string): Promise<Li
   return listed(forgotten);
 }
 
+/** As `tableOf`; one of which no row was ever seen has no columns to show. Throws `lake_table_unknown`. */
+export function readableTableOf(manifest: Manifest, name: string): LakeTable {
+  const table = tableOf(manifest, name);
+  if (table.schemas.length === 0) throw unknown(name, manifest);
+  return table;
+}
+
 /** By `orders`, `public.orders`, or the topic. Throws `lake_table_unknown`. */
-export function tableOf(manifest: Manifest, name: string): LakeTable {
+function tableOf(manifest: Manifest, name: string): LakeTable {
   const table = manifest.tables[name] ?? findTable(manifest, name);
   if (table === undefined) throw unknown(name, manifest);
   return table;

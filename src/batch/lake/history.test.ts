@@ -225,3 +225,38 @@ test('stateSql gives the rows as of a time, in the columns of then', async () =>
     [1, 'paid', null, '5.50'],
   ]);
 });
+
+test('keys are read in the order of their columns, by name, and as JSON', () => {
+  const table: LakeTable = {
+    ...ORDERS,
+    key: ['id', 'status'],
+    offsets: {},
+    changes: [],
+    bases: [],
+    resets: [],
+  };
+  const key = { id: '1', status: 'a' };
+  for (const text of ['1,a', 'id=1,status=a', 'status=a,id=1', '{"id":1,"status":"a"}'])
+    assert.deepEqual({ ...parseRowKey(table, text) }, key, text);
+  assert.deepEqual(parseRowKey({ ...table, key: ['status'] }, 'a,b=c'), { status: 'a,b=c' });
+  assert.deepEqual(parseRowKey({ ...table, key: [] }, 'status=a'), { status: 'a' });
+  for (const text of ['1', '1,a,b', 'id=1', '{"id":1}'])
+    assert.throws(() => parseRowKey(table, text), /lake_key_invalid/, text);
+});
+
+test('changes that are missing are told between those that are not', async () => {
+  await using at = await place([
+    change('c', 0, { status: 'a', note: null }),
+    change('u', 9, { status: 'b', note: null }),
+  ]);
+  await at.lake.commit((manifest) => {
+    const table = must(manifest.tables[ORDERS.topic], 'it was written');
+    const gaps = [{ partition: 0, from: 1, to: 9, atMs: START_MS }];
+    return { ...manifest, tables: { ...manifest.tables, [table.topic]: { ...table, gaps } } };
+  });
+  assert.deepEqual((await at.life('1')).map(told), [
+    'created: id → 1, status → "a"',
+    'gap: ',
+    'changed: status "a" → "b"',
+  ]);
+});

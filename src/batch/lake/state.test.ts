@@ -6,7 +6,12 @@ import { describe, test } from 'node:test';
 import { DuckDbEngine } from '../../adapters/duckdb/engine.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { must } from '../../lib/must.ts';
-import { writeChanges } from '../../../test/lake-changes.ts';
+import {
+  schemaOf,
+  type TestChange,
+  type TestTable,
+  writeChanges,
+} from '../../../test/lake-changes.ts';
 import { RandomHistory } from '../../../test/lake-history.ts';
 import { seededRandom } from '../../../test/random.ts';
 import { sqlIdentifier } from '../models/literal.ts';
@@ -15,7 +20,7 @@ import { COMPACT_ALL, type CompactionPolicy } from './compaction-plan.ts';
 import { inlineFiles } from './inline-files.ts';
 import { Lake } from './lake.ts';
 import type { LakeReset, LakeTable } from './manifest.ts';
-import { stateOf } from './state.ts';
+import { changesOf, stateOf } from './state.ts';
 import type { TableRelation, UpTo } from './table-relation.ts';
 
 const START_MS = Date.UTC(2026, 0, 1);
@@ -112,6 +117,87 @@ describe('stateOf', { concurrency: 2 }, () => {
         }
       }
     });
+  }
+});
+
+test('a column that was added later has its default in older rows, and an older type is cast', async () => {
+  await using at = await place();
+  const { lake, engine } = at;
+  const table: TestTable = {
+    topic: 'shop.public.t',
+    schema: 'public',
+    name: 't',
+    key: ['id'],
+    schemas: [
+      schemaOf(0, { id: 'INTEGER', n: 'VARCHAR', gone: 'VARCHAR' }),
+      schemaOf(
+        1,
+        {
+          id: 'INTEGER',
+          n: 'INTEGER',
+          at: 'TIMESTAMPTZ',
+          raw: 'BLOB',
+          list: 'INTEGER[]',
+          yes: 'BOOLEAN',
+          no: 'DATE',
+        },
+        { at: '2026-01-31 12:00:00.5+00', raw: String.raw`\x4142`, list: '{1,NULL,3}', yes: 't' },
+      ),
+    ],
+  };
+  const change = (offset: number, schema: number, row: TestChange['row']): TestChange => ({
+    op: 'c',
+    partition: 0,
+    offset,
+    timeMs: START_MS + offset,
+    schema,
+    row,
+  });
+  const changes = [
+    change(0, 0, { id: '0', n: '7', gone: 'x' }),
+    change(1, 0, { id: '1', n: 'seven', gone: 'x' }),
+    change(2, 1, { id: '2', n: '9', at: null, raw: null, list: null, yes: null, no: null }),
+  ];
+  await writeChanges(lake, engine, table, changes, { offsets: { 0: 3 } });
+  const found = must((await lake.manifest()).tables[table.topic], 'it was written');
+  const state = stateOf(lake, found);
+  const { rows, columns } = await engine.query(inlineFiles(state));
+  const added = ['2026-01-31 12:00:00.5+00', String.raw`\x4142`, [1, null, 3], true, null];
+  assert.deepEqual(
+    rows.toSorted((a, b) => Number(a[0]) - Number(b[0])),
+    [
+      [0, 7, ...added],
+      [1, null, ...added],
+      [2, 9, null, null, null, null, null],
+    ],
+  );
+  assert.deepEqual(columns, state.columns);
+  const all = changesOf(lake, found);
+  const gone = await engine.query(`SELECT id, gone FROM (${inlineFiles(all)}) ORDER BY __offset`);
+  assert.deepEqual(gone.rows, [
+    [0, 'x'],
+    [1, 'x'],
+    [2, null],
+  ]);
+});
+
+test('a state of nothing has the columns and no rows', async () => {
+  await using at = await place();
+  const { lake, engine } = at;
+  const table = {
+    topic: 'shop.public.t',
+    schema: 'public',
+    name: 't',
+    key: ['id'],
+    schemas: [schemaOf(0, { id: 'INTEGER', list: 'TIMESTAMPTZ[]' })],
+    offsets: { 0: 0 },
+    changes: [],
+    bases: [],
+    resets: [],
+  };
+  for (const relation of [stateOf(lake, table), changesOf(lake, table)]) {
+    const { rows, columns } = await engine.query(inlineFiles(relation));
+    assert.deepEqual([rows, columns], [[], relation.columns]);
   }
 });
 
