@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import type { RenderContext } from './model.ts';
 import { parseReference, parseTemplate, renderSql, tagsOf, withoutEnd } from './template.ts';
 
@@ -66,6 +67,35 @@ describe('a template', () => {
     assert.deepEqual(noEnd, ['1: a template without its end: expected }}']);
     assert.match(String(statement), /^1: \{% is not known: templates are \{\{ ref\('model'\) \}\}/);
     assert.match(String(dbt), /config is not known: settings stand in the header/);
+  });
+
+  test('of SQL that has none is the SQL, whatever stands in it', () => {
+    const piece = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom("'", '"', '--', '/*', '*/', '$$', '$a$', '\n', '}}', "e'", '\\', '{', 'é😀'),
+    );
+    fc.assert(
+      fc.property(fc.array(piece), (pieces) => {
+        const sql = pieces.join('').replaceAll(/\{(?=[{%#])/g, '');
+        assert.equal(render(sql), sql);
+      }),
+    );
+  });
+
+  test('stands where it stands, whatever comes before it in comments and quotes', () => {
+    const closed = fc.oneof(
+      fc.string().map((text) => `'${text.replaceAll("'", "''").replaceAll('{', '')}'`),
+      fc.string().map((text) => `"${text.replaceAll('"', '""').replaceAll('{', '')}"`),
+      fc.string().map((text) => `-- ${text.replaceAll('\n', ' ')}\n`),
+      fc.string().map((text) => `/* ${text.replaceAll('*', '')} */`),
+      fc.constantFrom(' ', '\n', 'SELECT', '1'),
+    );
+    fc.assert(
+      fc.property(fc.array(closed), (pieces) => {
+        const before = pieces.map((piece) => `${piece} `).join('');
+        assert.equal(render(`${before}{{ var('days') }}`), `${before}30`);
+      }),
+    );
   });
 
   test('loses what would end it', () => {
