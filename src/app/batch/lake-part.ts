@@ -12,6 +12,9 @@ import { describeTables } from '../described-tables.ts';
 import { LAKE_DEAD_LETTERS } from '../topics.ts';
 import { type BatchPlaces, openEngine } from './open.ts';
 
+/** All tables of a flush are asked for one after the other. */
+const DESCRIBED_FOR_MS = 500;
+
 export type LakePartOptions = Readonly<{
   places: BatchPlaces;
   log: EventLog;
@@ -40,6 +43,10 @@ export class LakePart implements Part {
     const modes = valueModesOf(connector.options, engine === 'native');
     const lake = await Lake.open(places.lake.dir);
     await using sql = await openEngine(places);
+    const described = remembered(
+      () => describeTables(connection, connector, engine),
+      DESCRIBED_FOR_MS,
+    );
     const messages = messageTopic(connector.topicPrefix);
     this.#writer = new LakeWriter({
       lake,
@@ -49,10 +56,7 @@ export class LakePart implements Part {
       isTable: (topic) => isTableTopic(topic, connector.topicPrefix) && topic !== messages,
       messageTopic: messages,
       deadLetterTopic: LAKE_DEAD_LETTERS,
-      describe: async (topic) => {
-        const tables = await describeTables(connection, connector, engine);
-        return tables.find((table) => table.topic === topic);
-      },
+      describe: async (topic) => (await described()).find((table) => table.topic === topic),
       onMissingHistory: (topic) => requestCopy(topic, signal),
       modes,
       flushEveryMs: places.lake.flushMs,
@@ -79,6 +83,16 @@ export class LakePart implements Part {
   status(): LakeWriterStatus | undefined {
     return this.#status;
   }
+}
+
+/** What it gives is given again for so long; a failure is not. */
+function remembered<T>(ask: () => Promise<T>, forMs: number): () => Promise<T> {
+  let known: Readonly<{ value: T; atMs: number }> | undefined;
+  return async () => {
+    if (known === undefined || performance.now() - known.atMs > forMs)
+      known = { value: await ask(), atMs: performance.now() };
+    return known.value;
+  };
 }
 
 /** `<prefix>.<schema>.<table>` */
