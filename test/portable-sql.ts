@@ -52,6 +52,19 @@ export const CASES: Readonly<
     ['SELECT * FROM t', 'SELECT t.* FROM t'],
   ],
   'a sample': [['SELECT n FROM t USING SAMPLE 10%'], ['SELECT n FROM t WHERE n % 10 = 0']],
+  'a name that the SELECT gives, in its WHERE': [
+    [
+      'SELECT n + 1 AS more FROM t WHERE more > 2',
+      'SELECT a FROM (SELECT upper(v) AS loud, n AS a FROM t WHERE loud = upper(v)) AS q',
+    ],
+    [
+      'SELECT n + 1 AS more FROM t WHERE n + 1 > 2',
+      'SELECT more FROM (SELECT n + 1 AS more FROM t) AS q WHERE more > 2',
+      'WITH q AS (SELECT n + 1 AS more FROM t) SELECT more + 1 AS more FROM q WHERE more > 2',
+      'SELECT q.a * 2 AS b FROM (SELECT n, n FROM t) AS q(a, b) WHERE b > 1',
+      'SELECT COUNT(*) AS c FROM t GROUP BY n HAVING c > 1 ORDER BY c DESC',
+    ],
+  ],
   'LIMIT without ORDER BY': [
     ['SELECT n FROM t LIMIT 1', 'SELECT n FROM (SELECT n FROM t LIMIT 1) AS q'],
     ['SELECT n FROM t ORDER BY n NULLS LAST LIMIT 1'],
@@ -194,6 +207,13 @@ export const CASES: Readonly<
       "SELECT CAST(EXTRACT(DAY FROM (date_trunc('day', ts) - date_trunc('day', ts))) AS INTEGER) AS a FROM t",
     ],
   ],
+  'a date with an interval': [
+    [
+      "SELECT day + INTERVAL '1' DAY AS a FROM t",
+      "SELECT CAST(ts AS DATE) - INTERVAL '1' MONTH AS a FROM t",
+    ],
+    ["SELECT CAST(day AS TIMESTAMP) + INTERVAL '1' DAY AS a, ts - INTERVAL '1' MONTH AS b FROM t"],
+  ],
   'a RANGE frame over a date': [
     [
       "SELECT SUM(x) OVER (ORDER BY day NULLS LAST RANGE BETWEEN INTERVAL '6' DAY PRECEDING AND CURRENT ROW) AS a FROM t",
@@ -301,6 +321,7 @@ export const CASES: Readonly<
     ['SELECT n,\nFROM t', 'SELECT n FROM t WHERE n IN (1, 2, )'],
     ['SELECT n, x FROM t'],
   ],
+  'count()': [['SELECT count() AS a FROM t'], ["SELECT COUNT(*) AS a, 'count()' AS b FROM t"]],
   'FROM before SELECT': [
     ['FROM t', '-- all\nFROM t SELECT n', 'SELECT n FROM (FROM t) AS q'],
     ['SELECT n FROM t'],

@@ -122,10 +122,11 @@ class Compiler {
     await this.#createSources([...model.sources, ...model.testSources]);
     const { refs, sources, line } = model;
     const write = (context: RenderContext) => renderSql(model.sql, context);
-    const bound = await this.#bind({ model, line, write, refs, sources });
+    const query = { model, line, write, refs, sources };
+    const bound = await this.#bind(query);
     if (bound === undefined) return;
     const { ast, columns } = bound;
-    this.#take(await this.#lint(model, { line, sql: write(this.#bound), columns }));
+    this.#take(await this.#lint(query, columns));
     this.problems.push(...resultProblems(model, { columns, ast, sql: write(this.#job) }));
     const names = new Set(columns.map(({ name }) => name.toLowerCase()));
     if (names.size < columns.length) return;
@@ -236,15 +237,25 @@ class Compiler {
       const problem = `expected a condition, found ${type ?? 'none'}: ${test.expression}`;
       this.#note(query, [{ problem, line: 1 }]);
     }
-    this.#take(await this.#lint(model, { line, sql: write(this.#bound), columns: [] }));
+    this.#take(await this.#lint(query, []));
   }
 
-  async #lint(
-    { file, header }: Model,
-    { line, sql, columns }: Readonly<{ line: number; sql: string; columns: readonly SqlColumn[] }>,
-  ): Promise<Found> {
+  /** `columns`: what of the query is kept. */
+  async #lint(query: Query, columns: readonly SqlColumn[]): Promise<Found> {
+    const { model, line, write, refs, sources } = query;
+    const { file, header } = model;
     if (header.dialect !== 'portable') return { problems: [], warnings: [] };
-    return portabilityProblems(this.#options.engine, { place: { file, line }, sql, columns });
+    const inputs = [
+      ...refs.flatMap((ref) => this.#columns.get(ref) ?? []),
+      ...sources.flatMap((source) => known(this.#options.sources, source).columns),
+    ];
+    const sql = write(this.#bound);
+    return portabilityProblems(this.#options.engine, {
+      place: { file, line },
+      sql,
+      columns,
+      inputs,
+    });
   }
 
   #take({ problems, warnings }: Found): void {

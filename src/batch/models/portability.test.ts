@@ -29,7 +29,7 @@ describe('the linter', () => {
     const { rows } = await engine.query(`DESCRIBE ${sql}`);
     const columns = rows.map(([name, type]) => ({ name: name as string, type: type as string }));
     const place = { file: 'models/a.sql', line: 11 };
-    return portabilityProblems(engine, { place, sql, columns });
+    return portabilityProblems(engine, { place, sql, columns, inputs: COLUMNS });
   }
 
   const rules = [...PORTABLE_RULES, ...TEXT_RULES, ...Object.values(RESULT_RULES), AVERAGE];

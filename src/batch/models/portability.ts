@@ -1,5 +1,13 @@
 import type { SqlColumn, SqlEngine } from '../../ports/sql-engine.ts';
-import { childrenOf, isNode, lineAt, locationOf, parseSelect, type SqlNode } from './ast.ts';
+import {
+  childrenOf,
+  isNode,
+  lineAt,
+  locationOf,
+  nodesOf,
+  parseSelect,
+  type SqlNode,
+} from './ast.ts';
 import { aggregateArgument, BoundTypes } from './bound-types.ts';
 import type { Model } from './model.ts';
 import { resultFindings } from './portable-results.ts';
@@ -24,6 +32,8 @@ type Bound = Readonly<{
   sql: string;
   /** What it gives and a model keeps. */
   columns: readonly SqlColumn[];
+  /** Columns of the relations that it reads. */
+  inputs: readonly SqlColumn[];
 }>;
 
 /**
@@ -32,17 +42,18 @@ type Bound = Readonly<{
  */
 export async function portabilityProblems(
   engine: SqlEngine,
-  { place, sql, columns }: Bound,
+  { place, sql, columns, inputs }: Bound,
 ): Promise<Readonly<{ problems: readonly Problem[]; warnings: readonly Problem[] }>> {
   const parsed = await parseSelect(engine, sql);
   if ('problem' in parsed) throw new Error('bug: it was parsed before');
   const types = await BoundTypes.of(engine, sql);
   const bytes = Buffer.from(sql);
+  const isInput = inputsOf(parsed.ast, inputs);
   const findings: Finding[] = [...textFindings(sql), ...resultFindings(parsed.ast, columns)];
   const warned: Finding[] = [];
   for (const { node, location } of placesOf(parsed.ast)) {
     const written = bytes.subarray(location).toString();
-    findings.push(...ruleFindings({ node, location, written, types }));
+    findings.push(...ruleFindings({ node, location, written, types, isInput }));
     if (isAverage(node) && (await isOfDecimal(engine, sql, { node, location })))
       findings.push({ ...AVERAGE, location });
     if (isGlobalRank(node)) warned.push({ ...GLOBAL_RANK, location });
@@ -53,6 +64,22 @@ export async function portabilityProblems(
     text: `${construct}: write ${form} (${why})`,
   });
   return { problems: findings.map(toProblem), warnings: warned.map(toProblem) };
+}
+
+function inputsOf(ast: SqlNode, columns: readonly SqlColumn[]): Place['isInput'] {
+  const read = new Set(columns.map(({ name }) => name.toLowerCase()));
+  const givers = new Map<string, Set<SqlNode>>();
+  for (const node of nodesOf(ast)) {
+    for (const { alias } of childrenOf(node, 'select_list')) {
+      const name = String(alias).toLowerCase();
+      givers.set(name, (givers.get(name) ?? new Set()).add(node));
+    }
+    // Names after a subquery or a common table: `AS q(a, b)`.
+    for (const name of [node['column_name_alias'], node['aliases']].flat())
+      if (typeof name === 'string') read.add(name.toLowerCase());
+  }
+  return (name, select) =>
+    read.has(name) || [...(givers.get(name) ?? [])].some((giver) => giver !== select);
 }
 
 function ruleFindings(place: Place): readonly Finding[] {

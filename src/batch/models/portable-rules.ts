@@ -10,6 +10,8 @@ export type Place = Readonly<{
   /** What the SQL says from there on. */
   written: string;
   types: BoundTypes;
+  /** Whether a SELECT may read a column of this name, in lower case, from a relation or from another SELECT. */
+  isInput(name: string, select: SqlNode): boolean;
 }>;
 
 /** Something that DuckDB and Spark do not agree on. */
@@ -61,6 +63,22 @@ export const PORTABLE_RULES: readonly PortableRule[] = [
     why: 'every run would find other rows',
     form: 'a condition on a key',
     finds: ({ node }) => is(isNode(node['sample'])),
+  },
+  {
+    construct: 'a name that the SELECT gives, in its WHERE',
+    why: 'Spark knows columns alone there',
+    form: 'the expression once more, or a WHERE around a subquery',
+    finds: ({ node, isInput }) => {
+      const given = new Set(
+        childrenOf(node, 'select_list')
+          .filter((item) => item['class'] !== 'COLUMN_REF')
+          .map((item) => String(item['alias']).toLowerCase()),
+      );
+      const name = namesUsed(node['where_clause']).find((each) => given.has(each));
+      return name === undefined || isInput(name, node)
+        ? undefined
+        : `${name}, which the SELECT gives, in its WHERE`;
+    },
   },
   {
     construct: 'LIMIT without ORDER BY',
@@ -290,6 +308,15 @@ export const PORTABLE_RULES: readonly PortableRule[] = [
     },
   },
   {
+    construct: 'a date with an interval',
+    why: 'it is a timestamp in DuckDB and a date in Spark',
+    form: "CAST(d AS TIMESTAMP) + INTERVAL '6' DAY",
+    finds: (place) => {
+      const own = /^[-+]$/.test(nameOf(place.node)) ? argumentTypes(place) : [];
+      return is(own.includes('DATE') && own.includes('INTERVAL'));
+    },
+  },
+  {
     construct: 'a RANGE frame over a date',
     why: 'Spark wants a timestamp with an interval',
     form: 'ORDER BY CAST(d AS TIMESTAMP)',
@@ -415,6 +442,15 @@ function is(condition: boolean): true | undefined {
 function constantOf(node: SqlNode | undefined): unknown {
   const value = node?.['class'] === 'CONSTANT' ? node['value'] : undefined;
   return isNode(value) ? value['value'] : undefined;
+}
+
+/** In lower case, those without a relation before them; of subqueries, their own WHEREs tell. */
+function namesUsed(expression: unknown): readonly string[] {
+  if (Array.isArray(expression)) return expression.flatMap(namesUsed);
+  if (!isNode(expression) || expression['class'] === 'SUBQUERY') return [];
+  const names = expression['class'] === 'COLUMN_REF' ? expression['column_names'] : undefined;
+  if (Array.isArray(names) && names.length === 1) return [String(names[0]).toLowerCase()];
+  return Object.values(expression).flatMap(namesUsed);
 }
 
 /** As they are written, before the function makes them alike. */

@@ -1,5 +1,12 @@
 import type { Finding } from './portability.ts';
 
+const FROM_FIRST = {
+  construct: 'FROM before SELECT',
+  why: 'Spark does not know it',
+  form: 'SELECT … FROM …',
+  pattern: /^\(\s*FROM\b/i,
+} as const;
+
 /** What the parser leaves no trace of: how text, numbers and lists are written. */
 export const TEXT_RULES = [
   {
@@ -27,15 +34,16 @@ export const TEXT_RULES = [
     pattern: /^,\s*(?=\)|FROM\b)/i,
   },
   {
-    construct: 'FROM before SELECT',
+    construct: 'count()',
     why: 'Spark does not know it',
-    form: 'SELECT … FROM …',
-    pattern: /^\(\s*FROM\b/i,
+    form: 'COUNT(*)',
+    pattern: /^count\s*\(/i,
   },
+  FROM_FIRST,
 ] as const;
 
 const TOKEN =
-  /--[^\n]*|\/\*[^]*?\*\/|[eE]'(?:[^'\\]|\\[^]|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([a-zA-Z_]*)\$[^]*?\$\1\$|[\p{L}_][\p{L}\p{N}_]*|0x[0-9a-f]+|\d[\d_]*|,\s*(?:\)|from\b)|\(\s*from\b|[^]/giu;
+  /count\s*\(\s*\)|--[^\n]*|\/\*[^]*?\*\/|[eE]'(?:[^'\\]|\\[^]|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$([a-zA-Z_]*)\$[^]*?\$\1\$|[\p{L}_][\p{L}\p{N}_]*|0x[0-9a-f]+|\d[\d_]*|,\s*(?:\)|from\b)|\(\s*from\b|[^]/giu;
 
 export function textFindings(sql: string): readonly Finding[] {
   const findings: Finding[] = [];
@@ -45,7 +53,7 @@ export function textFindings(sql: string): readonly Finding[] {
     for (const { construct, why, form, pattern } of TEXT_RULES)
       if (pattern.test(token)) findings.push({ location, construct, why, form });
     if (isFirst && /^from$/i.test(token)) {
-      const { construct, why, form } = TEXT_RULES[4];
+      const { construct, why, form } = FROM_FIRST;
       findings.push({ location, construct, why, form });
     }
     if (!/^(\s|--|\/\*)/.test(token)) isFirst = false;
