@@ -128,13 +128,12 @@ export function affectedValues(
     const before = lake.before(table, from);
     relations.push(...before.relations);
     // A key that does not fit its column is null: taking all of those for the same one is safe.
-    const sameKey = table.key
-      .map(sqlIdentifier)
-      .map((key) => `changed.${key} IS NOT DISTINCT FROM earlier.${key}`)
-      .join(' AND ');
+    const keys = table.key.map(sqlIdentifier);
+    const sameKey = keys.map((key) => `changed.${key} IS NOT DISTINCT FROM earlier.${key}`);
+    // As a join: DuckDB makes far more of an EXISTS with a condition of its own.
     return [
       after,
-      `SELECT ${value('earlier')} AS value FROM (\n${before.sql}\n) AS earlier WHERE EXISTS (SELECT 1 FROM ${name} AS changed WHERE ${isNew} AND ${sameKey})`,
+      `SELECT ${value('earlier')} AS value FROM (\n${before.sql}\n) AS earlier SEMI JOIN (SELECT ${keys.join(', ')} FROM ${name} WHERE ${isNew}) AS changed ON ${sameKey.join(' AND ')}`,
     ];
   });
   const sql = `SELECT DISTINCT value FROM (\n${selects.join('\nUNION ALL\n')}\n) AS touched WHERE value IS NOT NULL`;

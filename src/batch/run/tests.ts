@@ -28,7 +28,7 @@ export function failingRowsSql(test: ModelTest, model: string, context: RenderCo
         'ref' in test.to
           ? context.relationOf(test.to.ref)
           : context.sourceRelationOf(test.to.source);
-      return `SELECT child.* FROM ${from} AS child WHERE child.${column} IS NOT NULL AND NOT EXISTS (SELECT 1 FROM ${to} AS parent WHERE parent.${sqlIdentifier(test.field)} = child.${column})`;
+      return `SELECT child.* FROM ${from} AS child ANTI JOIN ${to} AS parent ON parent.${sqlIdentifier(test.field)} = child.${column} WHERE child.${column} IS NOT NULL`;
     }
     case 'expression':
       return `SELECT * FROM ${from} WHERE NOT (\n${renderSql(test.expression, context)}\n)`;
