@@ -12,6 +12,7 @@ import { generateCommand } from './commands/generate.ts';
 import { historyCommand } from './commands/history.ts';
 import { initCommand } from './commands/init.ts';
 import { lakeCommand } from './commands/lake.ts';
+import { lineageCommand } from './commands/lineage.ts';
 import { logsCommand } from './commands/logs.ts';
 import { modelCommand } from './commands/model.ts';
 import { psqlCommand } from './commands/psql.ts';
@@ -66,6 +67,7 @@ export function createProgram(context: Context): Command {
     topologyCommand(context),
     queryCommand(context),
     sqlCommand(context),
+    lineageCommand(context),
     replayCommand(context),
     initCommand(context),
     typegenCommand(context),

@@ -14,6 +14,7 @@ import { requestCopy } from '../operations/copy-request.ts';
 import type { Pipeline } from '../pipeline.ts';
 import { BatchRunner, type RunOutcome } from './batch-runner.ts';
 import { LakePart } from './lake-part.ts';
+import { OpenLineage } from './open-lineage.ts';
 import { modelsDirOf, openEngine, openWarehouse } from './open.ts';
 import { runModelsInTurn } from './run-models.ts';
 import { serveReport } from './serve-report.ts';
@@ -22,7 +23,7 @@ import { serveReport } from './serve-report.ts';
 const UPKEEP_EVERY_MS = 60_000;
 
 export type BatchOptions = Readonly<{
-  config: Pick<Config, 'lake' | 'batch'>;
+  config: Pick<Config, 'source' | 'lake' | 'batch'>;
   pipeline: Pipeline;
   pipelineDir: string;
   environment: Environment;
@@ -107,8 +108,13 @@ async function runAndServe(
   const lake = await Lake.open(config.lake.dir);
   await using warehouse = await openWarehouse(config, environment);
   const variables = pipeline.modelVariables ?? {};
+  const openLineage = OpenLineage.of({
+    config,
+    pipeline,
+    onFailure: (why) => logger.warn({ part: 'batch' }, `OpenLineage: ${why}`),
+  });
   const { report, models } = await runModelsInTurn(
-    { lake, warehouse, modelsDir, variables },
+    { lake, warehouse, modelsDir, variables, openLineage },
     {
       signal,
       patienceMs: config.batch.intervalMs,

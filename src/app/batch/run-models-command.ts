@@ -45,7 +45,7 @@ export async function runAndServe(
   options: RunCommandOptions,
 ): Promise<Readonly<{ report: RunReport; keys: readonly string[] }>> {
   const { signal } = options;
-  await using models = await openModels(place.models);
+  await using models = await openModels(place.models, options);
   for (const warning of await checkModels(models, options))
     options.onWarning(formatProblem(warning));
   const flushed = await ask(place.operations, 'lake.flush', {}, signal);

@@ -11,6 +11,7 @@ import { readUnitTests } from '../../batch/run/unit-test-file.ts';
 import { runUnitTests, type UnitTestReport } from '../../batch/run/unit-tests.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import { systemClock } from '../../lib/clock.ts';
+import type { OpenLineage } from './open-lineage.ts';
 import type { SqlEngine } from '../../ports/sql-engine.ts';
 import type { Warehouse } from '../../ports/warehouse.ts';
 
@@ -28,6 +29,8 @@ export type ModelsPlace = Readonly<{
   modelsDir: string;
   /** Those of the pipeline; a run's own win. */
   variables: Variables;
+  /** Who is told of runs, beside `onEvent`. */
+  openLineage?: OpenLineage | undefined;
 }>;
 
 /** As `selectModels` takes them; nothing: all models. */
@@ -52,25 +55,36 @@ export type RunModelsOptions = Selection &
  * does not fit its sources fails alone; to refuse a run for it, see `checkModels`.
  */
 export async function runModelsOnce(
-  { lake, warehouse, modelsDir, variables }: ModelsPlace,
+  { lake, warehouse, modelsDir, openLineage, ...place }: ModelsPlace,
   options: RunModelsOptions,
 ): Promise<Readonly<{ report: RunReport; models: readonly Model[] }>> {
   const project = await loadModels(modelsDir);
   const selected = namesOf(chosen(project, options));
   const { tests = 'after', signal } = options;
-  const report = await runModels({
-    lake,
-    warehouse,
-    models: project.models,
-    build: tests === 'only' ? new Set() : selected,
-    test: tests === 'none' ? new Set() : selected,
-    fullRefresh: options.fullRefresh ?? false,
-    runStartedAtMs: options.runStartedAtMs ?? Date.now(),
-    variables: { ...variables, ...options.variables },
-    onEvent: options.onEvent ?? (() => {}),
-    signal,
-  });
-  return { report, models: project.models };
+  const variables = { ...place.variables, ...options.variables };
+  const observed = openLineage?.begin();
+  try {
+    const report = await runModels({
+      lake,
+      warehouse,
+      models: project.models,
+      build: tests === 'only' ? new Set() : selected,
+      test: tests === 'none' ? new Set() : selected,
+      fullRefresh: options.fullRefresh ?? false,
+      runStartedAtMs: options.runStartedAtMs ?? Date.now(),
+      variables,
+      onEvent: (event) => {
+        observed?.see(event);
+        options.onEvent?.(event);
+      },
+      signal,
+    });
+    await observed?.ended({ report, project, variables, lake });
+    return { report, models: project.models };
+  } catch (error) {
+    await observed?.broke(error, signal);
+    throw error;
+  }
 }
 
 /** As `runModelsOnce`; while another run is under way, it waits for its end, and says so. */
