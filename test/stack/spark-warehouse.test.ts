@@ -185,9 +185,11 @@ test('Spark ends when the process that started it is killed', async () => {
   const program = join(import.meta.dirname, '../programs/spark-for-ever.ts');
   const args = [program, spark.submit, join(dir.path, 'work'), ENDLESS];
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  let isUnderWay = false;
   for await (const _ of child.stdout) {
-    assert.ok((await processesIn(dir.path)).length > 0);
+    isUnderWay = (await processesIn(dir.path)).length > 0;
     child.kill('SIGKILL');
   }
+  assert.ok(isUnderWay);
   await eventually('all of it ended', async () => (await processesIn(dir.path)).length === 0);
 });

@@ -59,7 +59,8 @@ class Zones:
                     self.define(column.exprId(), definition)
         elif plan.children().size() == 0 and kind != "UnionLoopRef":
             self.read.update(str(column.exprId()) for column in items(plan.output()))
-        for expression in items(plan.expressions()):
+        # The others make no such column; each is many calls to Java.
+        for expression in filter(is_timestamp, items(plan.expressions())):
             self.collect_aliases(expression)
 
     def collect_aliases(self, expression):
@@ -74,7 +75,7 @@ class Zones:
         self.definitions.setdefault(str(expression_id), []).append(definition)
 
     def of(self, expression):
-        if expression.dataType().typeName() != "timestamp":
+        if not is_timestamp(expression):
             return False
         kind = kind_of(expression)
         if kind in SUBQUERIES:
@@ -96,6 +97,11 @@ class Zones:
 
 
 SUBQUERIES = {"ScalarSubquery"}
+
+
+def is_timestamp(expression):
+    return expression.dataType().typeName() == "timestamp"
+
 
 def columns_of_union(zones, plan, index):
     return [child.output().apply(index) for child in items(plan.children())]

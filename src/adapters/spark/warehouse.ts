@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MillraceError } from '../../domain/errors.ts';
@@ -59,6 +60,9 @@ export class SparkWarehouse implements Warehouse {
     signal: AbortSignal,
   ): Promise<readonly StepResult[]> {
     signal.throwIfAborted();
+    for (const step of job.steps)
+      if (step.kind !== 'view' && existsSync(step.directory))
+        throw new Error(`${step.directory} is there already, and not this run's to write to`);
     await using scratch = await ScratchFolder.create(this.#options.workDir, 'spark-');
     const [results, nothing] = [join(scratch.dir, 'results'), join(scratch.dir, 'nothing')];
     for (const folder of [results, nothing, spillOf(scratch.dir)]) await mkdir(folder);
@@ -88,7 +92,9 @@ export class SparkWarehouse implements Warehouse {
     return told.results;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    // Every run has ended what it started.
+  }
 
   #command(jobFile: string, cwd: string): Submit {
     const { submit: program, master, memory, env } = this.#options;
