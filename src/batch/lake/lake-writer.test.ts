@@ -391,6 +391,25 @@ describe('columns that change', () => {
   });
 });
 
+describe('another key', () => {
+  test('has the table copied, for rows of before are told apart by what they may not have', async () => {
+    await using t = await lakeTest(TABLE, { partitions: 2 });
+    await append(t.log, [created({ id: 1, total: '1.00' }), created({ id: 2, total: '1.00' })]);
+    await t.write();
+    assert.deepEqual(t.asked, []);
+    await append(t.log, [{ ...created({ id: 1, total: '2.00', no: 7 }), key: { no: 7 } }]);
+    const { key, resets } = tableOf(await t.write());
+    assert.deepEqual(key, ['no']);
+    assert.deepEqual(
+      resets.map(({ partition, offset, at, cause }) => [partition, offset, at, cause]),
+      [[0, 3, 2, 'copy']],
+    );
+    await append(t.log, [{ ...created({ id: 1, total: '2.00', no: 8 }), key: { no: 8 } }]);
+    assert.equal(tableOf(await t.write()).resets.length, 1);
+    assert.deepEqual(t.asked, [ORDERS]);
+  });
+});
+
 describe('a copy of the whole table', () => {
   const copied = (id: number, snapshot: string, ms = NOON_MS) =>
     event('r', { after: { id, total: '1.00' } }, { snapshot, ts_ms: ms });

@@ -195,9 +195,15 @@ export class Flush {
   }
 
   async #commit(): Promise<Manifest> {
-    const { lake, engine } = this.#options;
+    const { lake, engine, clock, onMissingHistory } = this.#options;
     const drafts = [...this.#drafts.values()].filter(({ isChanged }) => isChanged);
-    for (const draft of drafts) await noteCopies(lake, engine, draft, this.#signal);
+    for (const draft of drafts) {
+      await noteCopies(lake, engine, draft, this.#signal);
+      if (!draft.hasOtherKey) continue;
+      // Before it is noted for good: if it can't be asked for now, it is asked for again.
+      await onMissingHistory(draft.topic);
+      draft.noteOtherKey(clock.nowMs());
+    }
     // From here on its files may be named, even if the commit fails: who begins next looks.
     this.#drafts.clear();
     this.#uncommittedBytes = 0;

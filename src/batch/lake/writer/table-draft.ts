@@ -56,6 +56,25 @@ export class TableDraft {
       this.resets.push({ partition, offset: to, at: to, timeMs: atMs, cause: 'copy' });
   }
 
+  /** Whether the rows of before were told apart by other columns. */
+  get hasOtherKey(): boolean {
+    const { before, key } = this;
+    if (before === undefined || before.changes.length + before.bases.length === 0) return false;
+    return key.length !== before.key.length || key.some((name, at) => name !== before.key[at]);
+  }
+
+  /**
+   * Nobody knows which of the changes until now concern the same row by its new key, and PostgreSQL
+   * does not tell what it filled a new column with: all of them come back as the copy that was asked
+   * for brings them.
+   */
+  noteOtherKey(timeMs: number): void {
+    for (const [partition, offset] of Object.entries(this.offsets)) {
+      const reset = { partition: Number(partition), offset, at: offset - 1, timeMs };
+      if (offset > 0) this.resets.push({ ...reset, cause: 'copy' });
+    }
+  }
+
   /** Throws `lake_conflict` when another writer was here since. */
   applyTo(manifest: Manifest): LakeTable {
     const found = manifest.tables[this.topic];
