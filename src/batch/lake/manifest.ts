@@ -131,7 +131,11 @@ export type LakeReset = Readonly<{
   /** Of the record that told so: the truncate itself, or what ended the copy that began at `offset`. */
   at: number;
   timeMs: number;
-  cause: 'truncate' | 'copy';
+  /**
+   * `gap`: changes before were lost. `key`: rows of before were told apart by other columns, so that
+   * states of before can't be made. After either, a copy brings back what is there.
+   */
+  cause: 'truncate' | 'copy' | 'gap' | 'key';
 }>;
 
 export type LakeModel = Readonly<{

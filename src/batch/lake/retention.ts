@@ -3,6 +3,7 @@ import { sqlString, sqlTimestamp } from '../models/literal.ts';
 import { writeBase } from './base-file.ts';
 import { isBefore, isLog, isSince } from './compaction-plan.ts';
 import type { Lake } from './lake.ts';
+import { isTakenIn } from './state-plan.ts';
 import type { LakeBase, LakeOffsets, LakeTable } from './manifest.ts';
 import { commitTable } from './table-commit.ts';
 
@@ -33,6 +34,8 @@ export async function dropOldChanges(
   if (isLog(table)) return dropFiles(lake, topic, (file) => file.maxTimeMs < horizonMs);
   const floor = await offsetsAt(lake, engine, table, horizonMs, signal);
   if (!table.changes.some((file) => !isSince(file, floor))) return 0;
+  // Rows of before another key can't be written down; they go once the horizon has passed it.
+  if (table.resets.some((each) => each.cause === 'key' && !isTakenIn(each, floor))) return 0;
   const base =
     table.bases.find(({ offsets }) => isBefore(offsets, floor) && isBefore(floor, offsets)) ??
     (await writeBase(lake, engine, { ...table, offsets: floor }, horizonMs, signal));

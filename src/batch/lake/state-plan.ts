@@ -1,6 +1,13 @@
 import { MillraceError } from '../../domain/errors.ts';
 import { must } from '../../lib/must.ts';
-import type { ChangeFile, LakeBase, LakeOffsets, LakeSchema, LakeTable } from './manifest.ts';
+import type {
+  ChangeFile,
+  LakeBase,
+  LakeOffsets,
+  LakeReset,
+  LakeSchema,
+  LakeTable,
+} from './manifest.ts';
 import type { UpTo } from './table-relation.ts';
 
 /** Which files and which rows of them make up a table's state; what no file can hold is left out. */
@@ -38,6 +45,7 @@ export function planState(
 ): StatePlan {
   const timeMs = upTo !== undefined && 'timeMs' in upTo ? upTo.timeMs : undefined;
   const to = upTo !== undefined && 'offsets' in upTo ? upTo.offsets : undefined;
+  refuseBeforeOtherKey(table, to, timeMs);
   const base = table.bases.findLast((each) => isBefore(each, to, timeMs));
   if (base === undefined) refuseBeforeHorizon(table, to, timeMs);
   const cut: Cut = { from: base?.offsets ?? {}, to, timeMs };
@@ -45,8 +53,7 @@ export function planState(
   const resets = new Map<number, number>();
   for (const each of table.resets) {
     if (each.at < (base?.offsets[each.partition] ?? 0)) continue;
-    if (to !== undefined && each.at >= (to[each.partition] ?? 0)) continue;
-    if (timeMs !== undefined && each.timeMs > timeMs) continue;
+    if (!isTakenIn(each, to, timeMs)) continue;
     resets.set(each.partition, Math.max(each.offset, resets.get(each.partition) ?? 0));
   }
   const unavailable = new Set(files.flatMap((file) => file.unavailable));
@@ -72,6 +79,31 @@ function isBefore(
   if (timeMs !== undefined) return base.maxTimeMs <= timeMs;
   if (to === undefined) return true;
   return Object.entries(base.offsets).every(([partition, at]) => at <= (to[partition] ?? 0));
+}
+
+/** Whether a state up to there knows of the reset. */
+export function isTakenIn(
+  { partition, at, timeMs: atMs }: LakeReset,
+  to: LakeOffsets | undefined,
+  timeMs?: number,
+): boolean {
+  if (timeMs !== undefined) return atMs <= timeMs;
+  return to === undefined || at < (to[partition] ?? 0);
+}
+
+function refuseBeforeOtherKey(
+  { topic, resets }: LakeTable,
+  to: LakeOffsets | undefined,
+  timeMs: number | undefined,
+): void {
+  const later = resets.find((each) => each.cause === 'key' && !isTakenIn(each, to, timeMs));
+  if (later === undefined) return;
+  throw new MillraceError('lake_horizon', {
+    table: topic,
+    asked: timeMs === undefined ? (to ?? null) : new Date(timeMs).toISOString(),
+    earliest: new Date(later.timeMs).toISOString(),
+    because: 'its rows were told apart by another key before',
+  });
 }
 
 function refuseBeforeHorizon(

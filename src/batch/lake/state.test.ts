@@ -181,6 +181,38 @@ test('a column that was added later has its default in older rows, and an older 
   ]);
 });
 
+test('a state from before the table had its key is refused', async () => {
+  await using at = await place();
+  const { lake, engine } = at;
+  const table: TestTable = {
+    topic: 'shop.public.t',
+    schema: 'public',
+    name: 't',
+    key: ['id'],
+    schemas: [schemaOf(0, { id: 'INTEGER' })],
+  };
+  const changes = [0, 1, 2].map((offset): TestChange => {
+    const timeMs = START_MS + offset * DAY_MS;
+    return { op: 'c', partition: 0, offset, timeMs, schema: 0, row: { id: `${offset}` } };
+  });
+  const resets: LakeReset[] = [
+    { partition: 0, offset: 2, at: 1, timeMs: START_MS + 2 * DAY_MS, cause: 'key' },
+  ];
+  await writeChanges(lake, engine, table, changes, { offsets: { 0: 3 }, resets });
+  const found = must((await lake.manifest()).tables[table.topic], 'it was written');
+  assert.deepEqual(await rowsOf(engine, stateOf(lake, found)), ['["2"]']);
+  for (const upTo of [{ timeMs: START_MS + DAY_MS }, { offsets: { 0: 1 } }])
+    assert.throws(() => stateOf(lake, found, upTo), isHorizon);
+  for (const retainedDays of [1.5, 0.5]) {
+    const nowMs = START_MS + 3 * DAY_MS;
+    const options = { retentionMs: retainedDays * DAY_MS, nowMs, policy: COMPACT_ALL };
+    await compact(lake, engine, options, () => {}, AbortSignal.timeout(60_000));
+    const kept = must((await lake.manifest()).tables[table.topic], 'it is there');
+    assert.deepEqual(await rowsOf(engine, stateOf(lake, kept)), ['["2"]']);
+    assert.deepEqual(kept.floor, retainedDays > 1 ? undefined : { 0: 2 });
+  }
+});
+
 test('a state of nothing has the columns and no rows', async () => {
   await using at = await place();
   const { lake, engine } = at;
