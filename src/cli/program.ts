@@ -34,7 +34,7 @@ import { withExamples } from './examples.ts';
 /** The whole command line. Parsing throws a CommanderError where commander would end the process. */
 export function createProgram(context: Context): Command {
   const program = new Command('millrace')
-    .description('Change data capture and stream processing for PostgreSQL.')
+    .description('Change data capture, stream processing and SQL models for PostgreSQL.')
     .version(VERSION, '--version', 'print the version')
     .option(
       '--data-dir <folder>',

@@ -12,7 +12,9 @@ type UpFlags = Readonly<{ detach?: true; demo?: true; generator: boolean; adoptS
 
 export function upCommand(context: Context): Command {
   const command = new Command('up')
-    .description('run everything: PostgreSQL (embedded or yours), capture, log, processors, store')
+    .description(
+      'run everything: PostgreSQL (embedded or yours), capture, log, processors, store, lake, models',
+    )
     .option('--detach', 'run in the background, once all is up; stop it with `millrace down`')
     .option('--demo', "create the pipeline's tables and rows on a server of your own too")
     .option('--no-generator', 'insert no demonstration rows')
