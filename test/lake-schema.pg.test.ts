@@ -78,7 +78,7 @@ describe('a table altered while it is captured', { timeout: 60_000 }, () => {
     assert.deepEqual(new Set(rekeyed.key), new Set(['phase', 'id']));
     assert.deepEqual(
       rekeyed.resets.map(({ offset, cause }) => [offset, cause]),
-      [[records, 'copy']],
+      [[records, 'key']],
     );
     assert.deepEqual(t.asked, [TOPIC]);
 

@@ -402,7 +402,7 @@ describe('another key', () => {
     assert.deepEqual(key, ['no']);
     assert.deepEqual(
       resets.map(({ partition, offset, at, cause }) => [partition, offset, at, cause]),
-      [[0, 3, 2, 'copy']],
+      [[0, 3, 2, 'key']],
     );
     await append(t.log, [{ ...created({ id: 1, total: '2.00', no: 8 }), key: { no: 8 } }]);
     assert.equal(tableOf(await t.write()).resets.length, 1);
@@ -595,7 +595,7 @@ describe('when something is in the way', () => {
     );
     assert.deepEqual(
       table.resets.map(({ offset, at, cause }) => [offset, at, cause]),
-      [[3, 3, 'copy']],
+      [[3, 3, 'gap']],
     );
     assert.deepEqual(await t.changes('id'), [[1], [4]]);
     await t.write({ log });

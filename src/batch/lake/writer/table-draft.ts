@@ -53,7 +53,7 @@ export class TableDraft {
     this.gaps.push(...gaps);
     if (this.before === undefined) return;
     for (const { partition, to, atMs } of gaps)
-      this.resets.push({ partition, offset: to, at: to, timeMs: atMs, cause: 'copy' });
+      this.resets.push({ partition, offset: to, at: to, timeMs: atMs, cause: 'gap' });
   }
 
   /** Whether the rows of before were told apart by other columns. */
@@ -71,7 +71,7 @@ export class TableDraft {
   noteOtherKey(timeMs: number): void {
     for (const [partition, offset] of Object.entries(this.offsets)) {
       const reset = { partition: Number(partition), offset, at: offset - 1, timeMs };
-      if (offset > 0) this.resets.push({ ...reset, cause: 'copy' });
+      if (offset > 0) this.resets.push({ ...reset, cause: 'key' });
     }
   }
 
