@@ -1,10 +1,12 @@
+import { existsSync } from 'node:fs';
 import { topicsOf } from '../compose.ts';
 import { readConfig } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
 import { connectorFileOf, loadPipeline, readConnector, serverOf } from '../config/load-pipeline.ts';
 
 /**
- * What a reset leaves alone, and the commands that remove it; empty where everything is embedded.
+ * What a reset leaves alone, and the commands that remove it; empty where everything is embedded, and
+ * in the data directory.
  *
  * Others may keep things of their own in the same Kafka and the same Redis, or read what this
  * pipeline has put there. So an operator removes it, who knows.
@@ -30,6 +32,11 @@ export async function leftOnServers({
     );
   if (log.kind === 'kafka' && store.kind === 'redis')
     lines.push('Remove both or neither: tasks keep in Redis how far they have read in Kafka.');
+  if (config.lake.isNamed && existsSync(config.lake.dir))
+    lines.push(
+      `The lake in ${config.lake.dir} stays. A new log does not go on with it; it is removed by`,
+      `  rm -r '${config.lake.dir}'`,
+    );
   return lines;
 }
 
