@@ -17,6 +17,8 @@ export type NamedRelation = Readonly<{
   sql: () => string;
   /** Whether its SQL names others that stand here. */
   namesOthers: boolean;
+  /** As the source has it, where it differs but for case from the name of another. */
+  nameAtSource?: string;
 }>;
 
 /** Schemas of the lake's own; one of the source that is called so gets a `_` at its end. */
@@ -40,13 +42,13 @@ export class SqlCatalogue {
     const known = Object.values(manifest.tables).filter(({ schemas }) => schemas.length > 0);
     const tables = known.filter(({ schema }) => schema !== '');
     const messages = known.filter(({ schema }) => schema === '');
-    this.relations = [
+    this.relations = toldApart([
       ...tables.map((table) => stateRelation(lake, table, atMs)),
       ...tables.map((table) => changesRelation(lake, table)),
       ...Object.values(manifest.models).map((model) => modelRelation(lake, model)),
       ...messages.map((table) => messagesRelation(lake, table)),
       ...lakeFacts(manifest).map((fact) => ({ ...fact, schema: 'lake', namesOthers: false })),
-    ];
+    ]);
     this.#byName = new Map(
       this.relations.map((relation) => [keyOf(relation.schema, relation.name), relation]),
     );
@@ -62,6 +64,14 @@ export class SqlCatalogue {
     const schemas = schema === '' ? SEARCHED_SCHEMAS : [schema];
     return schemas.flatMap((each) => this.#byName.get(keyOf(each, name)) ?? []);
   }
+
+  /** One that the source calls so, and that has another name here. */
+  findRenamed(schema: string, name: string): NamedRelation | undefined {
+    const schemas = schema === '' ? SEARCHED_SCHEMAS : [schema];
+    return this.relations.find(
+      (each) => each.nameAtSource === name && schemas.includes(each.schema),
+    );
+  }
 }
 
 export function sqlName({ schema, name }: Pick<NamedRelation, 'schema' | 'name'>): string {
@@ -71,6 +81,18 @@ export function sqlName({ schema, name }: Pick<NamedRelation, 'schema' | 'name'>
 /** Names are the same in any case, as DuckDB has it. */
 function keyOf(schema: string, name: string): string {
   return sqlName({ schema, name }).toLowerCase();
+}
+
+/** As columns of such names: the second gets a `_2`. */
+function toldApart(relations: readonly NamedRelation[]): readonly NamedRelation[] {
+  const taken = new Set<string>();
+  return relations.map((relation) => {
+    const { schema, name: nameAtSource } = relation;
+    let name = nameAtSource;
+    for (let nth = 2; taken.has(keyOf(schema, name)); nth += 1) name = `${nameAtSource}_${nth}`;
+    taken.add(keyOf(schema, name));
+    return name === nameAtSource ? relation : { ...relation, name, nameAtSource };
+  });
 }
 
 function stateRelation(

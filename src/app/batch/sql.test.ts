@@ -59,6 +59,28 @@ describe('a question to the lake', () => {
     assert.deepEqual(await asked.rows('SELECT count(*) FROM public.customers'), [[0]]);
   });
 
+  test('tells tables apart whose names differ by case alone', async () => {
+    await using batch = await TemporaryBatch.create();
+    const columns = [{ name: 'id', type: 'INTEGER' }];
+    const lake = await ScriptedLake.create(batch.lakeDir, batch.engine, [
+      { name: 'plain', key: ['id'], columns },
+      { name: 'Plain', key: ['id'], columns },
+    ]);
+    await lake.append([
+      { table: 'plain', op: 'c', row: { id: 1 } },
+      { table: 'Plain', op: 'c', row: { id: 2 } },
+    ]);
+    const config = { lake: { dir: batch.lakeDir }, batch: { memory: '256MB' } };
+    const rows = async (sql: string): Promise<unknown> => {
+      await using query = await LakeQuery.open(config, { sql }, never);
+      return (await Array.fromAsync(query.rows())).flatMap((each) => each.rows);
+    };
+    assert.deepEqual(await rows('FROM plain'), [[1]]);
+    assert.deepEqual(await rows('FROM plain_2'), [[2]]);
+    assert.deepEqual(await rows('SELECT id FROM changes."Plain_2"'), [[2]]);
+    await assert.rejects(rows('FROM public."Plain"'), failure('usage', /"public"\."Plain_2"/));
+  });
+
   test('takes a name of its own over one of the lake, which it may read', async () => {
     await using asked = await askedLake();
     const own = 'WITH orders AS (SELECT * FROM orders WHERE id > 1) SELECT id FROM orders';

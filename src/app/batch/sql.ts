@@ -221,6 +221,12 @@ function namedBy(ast: SqlNode, catalogue: SqlCatalogue): readonly NamedRelation[
     if (node['type'] === 'TABLE_FUNCTION' && isQuery(node)) return catalogue.relations;
     if (node['type'] !== 'BASE_TABLE') continue;
     const [schema, name] = [String(node['schema_name']), String(node['table_name'])];
+    const renamed = catalogue.findRenamed(schema, name);
+    if (renamed !== undefined && !isCommonTable(ast, name))
+      throw new MillraceError('usage', {
+        expected: `${sqlName(renamed)}, as it is called here: names are the same in any case`,
+        found: name,
+      });
     // A common table may have this name, too; then what it hides is prepared for nothing.
     const found = catalogue.find(schema, name);
     if (found.length > 1 && !isCommonTable(ast, name))
