@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -150,6 +150,11 @@ describe('an incremental model', () => {
     assert.equal(await next(), 'full public.orders has older changes that are no longer kept');
     await scripted.append([order(12, 1), order(8, null, 'd')]);
     assert.equal(await next(), 'incremental');
+
+    const [file] = must((await scripted.lake.manifest()).models['spend'], 'it was made').files;
+    const path = scripted.lake.path(must(file, 'it has rows').path);
+    await truncate(path, 20);
+    assert.equal(await next(), 'full a file of its last result is missing or damaged');
 
     await writeModels(batch.modelsDir, { spend: 'CAST(COUNT(*) AS BIGINT) + 1 AS more' });
     assert.match(await next(), /^full its SQL/);

@@ -82,6 +82,7 @@ class ModelRun {
     const plan = planRun({
       ...this.#options,
       manifest,
+      damaged: await damagedIn(lake, Object.values(manifest.models)),
       runId: this.#runId,
       path: (path) => lake.path(path),
       state: (table, offsets) =>
@@ -214,6 +215,17 @@ class ModelRun {
     const ofModel = dirname(folder);
     for (const each of [folder, ofModel, dirname(ofModel)]) await flushFolder(each);
   }
+}
+
+/** Of the models, those of whose files one is not there, or has another length. */
+async function damagedIn(lake: Lake, models: readonly LakeModel[]): Promise<ReadonlySet<string>> {
+  const damaged = new Set<string>();
+  for (const { name, files } of models)
+    for (const { path, bytes } of files) {
+      const found = await stat(lake.path(path)).catch(() => undefined);
+      if (found?.size !== bytes) damaged.add(name);
+    }
+  return damaged;
 }
 
 /** With paths as the lake has them. */

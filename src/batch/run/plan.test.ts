@@ -56,6 +56,7 @@ const plan = (models: readonly Model[], more: Partial<PlanRequest> = {}): RunPla
     runStartedAtMs: 0,
     variables: {},
     fullRefresh: false,
+    damaged: new Set(),
     warehouse: { description: 'DuckDB', dialect: 'duckdb' },
     path: (path) => `/lake/${path}`,
     state: (table, offsets) => ({

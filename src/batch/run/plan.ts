@@ -68,6 +68,8 @@ export type PlanRequest = JobPlace &
     test: ReadonlySet<string>;
     runId: string;
     fullRefresh: boolean;
+    /** Names of models of whose last results not all files are there. */
+    damaged: ReadonlySet<string>;
   }>;
 
 /**
@@ -171,10 +173,12 @@ class Planner {
   }
 
   #refresh(model: Model, fingerprint: string): ReturnType<typeof refreshOf> {
-    const { manifest, fullRefresh } = this.#request;
+    const { manifest, fullRefresh, damaged } = this.#request;
     const { incremental } = model.header;
     if (incremental === undefined) return { kind: 'full', why: '' };
     if (fullRefresh) return { kind: 'full', why: 'it was asked for' };
+    if (damaged.has(model.name))
+      return { kind: 'full', why: 'a file of its last result is missing or damaged' };
     const sources = Object.entries(incremental.affectedBy).map(([source, column]) => ({
       table: must(findTable(manifest, source), `${model.name} was found to read it`),
       column,
