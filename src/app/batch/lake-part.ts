@@ -33,12 +33,25 @@ export class LakePart implements Part {
   readonly #options: LakePartOptions;
   #writer: LakeWriter | undefined;
   #status: LakeWriterStatus | undefined;
+  /** What ended it, until it writes again. */
+  #failure: unknown;
 
   constructor(options: LakePartOptions) {
     this.#options = options;
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#write(signal);
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    } finally {
+      this.#writer = undefined;
+    }
+  }
+
+  async #write(signal: AbortSignal): Promise<void> {
     const { places, log, connector, connection, engine, requestCopy, onChange } = this.#options;
     const modes = valueModesOf(connector.options, engine === 'native');
     const lake = await Lake.open(places.lake.dir);
@@ -65,18 +78,16 @@ export class LakePart implements Part {
         onChange();
       },
     });
-    try {
-      await this.#writer.run(signal);
-    } finally {
-      this.#writer = undefined;
-    }
+    this.#failure = undefined;
+    await this.#writer.run(signal);
   }
 
   /**
-   * Resolves when the lake holds all that is in the log now; at once while nothing writes it. Rejects
-   * when the writer fails or ends before.
+   * Resolves when the lake holds all that is in the log now; at once before it is first written. Rejects
+   * when the writer fails or ends before, and with what it failed of until it writes again.
    */
   async flush(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
     await this.#writer?.flush();
   }
 
