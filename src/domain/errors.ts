@@ -112,6 +112,11 @@ export const REMEDIES = {
     exit: 1,
     hint: 'Another writer was here first, and what it wrote stays. This one begins again where that ended.',
   },
+  lake_of_other_log: {
+    retry: 'never',
+    exit: 78,
+    hint: 'This lake was written from another event log, which was removed or replaced since. Point MILLRACE_LAKE at a new folder, or remove this one: it is written anew, and the tables are copied again with `millrace connector copy`. Nothing was changed in it.',
+  },
   lake_horizon: {
     retry: 'never',
     exit: 1,

@@ -537,6 +537,19 @@ describe('when something is in the way', () => {
     await assert.rejects(second.ended, { code: 'lake_busy' });
   });
 
+  test('a log that was made anew is told from the one of before, though it is longer', async () => {
+    await using t = await lakeTest(TABLE);
+    await append(t.log, [created({ id: 1, total: '1.00' })]);
+    await t.write();
+    await using log = new MemoryEventLog();
+    await log.createTopics([{ name: ORDERS, partitions: 1, cleanup: 'delete' }]);
+    const rows = [7, 8, 9].map((id) => created({ id, total: '1.00' }, { ts_ms: NOON_MS + id }));
+    await append(log, rows);
+    const before = await t.lake.manifest();
+    await assert.rejects(t.write({ log }), { code: 'lake_of_other_log' });
+    assert.deepEqual(await t.lake.manifest(), before);
+  });
+
   test('who asks a writer that has ended is told so, and does not wait for ever', async () => {
     await using t = await lakeTest(TABLE);
     await using first = t.start();
@@ -608,7 +621,7 @@ describe('when something is in the way', () => {
     await t.write();
     await using log = new MemoryEventLog();
     await log.createTopics([{ name: ORDERS, partitions: 1, cleanup: 'delete' }]);
-    await assert.rejects(t.write({ log }), { code: 'offset_out_of_range' });
+    await assert.rejects(t.write({ log }), { code: 'lake_of_other_log' });
   });
 
   test('a request fails with what the writer failed of', async () => {

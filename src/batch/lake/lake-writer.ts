@@ -53,6 +53,7 @@ export class LakeWriter {
   readonly #tables = new Map<string, TableWriter>();
   #requests: PromiseWithResolvers<Manifest>[] = [];
   #status: LakeWriterStatus;
+  readonly #knownPartitions = new Set<string>();
   #hasEnded = false;
 
   constructor(options: LakeWriterOptions) {
@@ -70,7 +71,7 @@ export class LakeWriter {
 
   /**
    * Writes until `signal` aborts. Throws `lake_busy` while another writer is at work, `lake_conflict`
-   * when another was here meanwhile, `disk_full` and `lake_unusable`; may then be run again, and goes
+   * when another was here meanwhile, `lake_of_other_log`, `disk_full` and `lake_unusable`; may then be run again, and goes
    * on where the lake's newest manifest ends.
    */
   async run(signal: AbortSignal): Promise<void> {
@@ -132,6 +133,7 @@ export class LakeWriter {
           ...this.#options,
           dir: this.#options.lake.path(DRAFTS),
           deadLetters,
+          knownPartitions: this.#knownPartitions,
           tableWriter: (topic) => this.#tableWriter(topic),
           onProgress: (progress) => this.#progressed(progress),
         },

@@ -34,6 +34,8 @@ export type LakeTable = Readonly<{
   schemas: readonly LakeSchema[];
   /** How far the topic has been written. */
   offsets: LakeOffsets;
+  /** By partition: the last record that was read, by which a writer knows whether the log is still the one that it was. */
+  lastRead?: Readonly<Record<string, LakeLastRead>>;
   /** Every change, in files, oldest first. */
   changes: readonly ChangeFile[];
   /** The table's rows at some positions, oldest first: what makes reading the present state cheap, and bounds what must be kept. */
@@ -50,6 +52,9 @@ export type LakeTable = Readonly<{
   /** Changes that the log no longer had when the writer came for them; a copy was asked for, and rows of before reset. */
   gaps?: readonly LakeGap[];
 }>;
+
+/** `digest`: of the record's key and value, base64. */
+export type LakeLastRead = Readonly<{ offset: number; digest: string }>;
 
 export type LakeCopy = Readonly<{
   /** By partition: where the copied rows begin. */

@@ -1,4 +1,7 @@
+import { createHash } from 'node:crypto';
 import { MillraceError } from '../../../domain/errors.ts';
+import type { LogRecord } from '../../../domain/record-block.ts';
+import { readTo } from '../../../ports/read-to.ts';
 import type { LakeGap, Manifest } from '../manifest.ts';
 import type { LakeWriterOptions } from '../lake-writer.ts';
 import { discardFiles, type WrittenChanges } from './change-files.ts';
@@ -16,6 +19,8 @@ export type FlushOptions = LakeWriterOptions &
     /** For files while they are written. */
     dir: string;
     deadLetters: LakeDeadLetters;
+    /** `topic-partition` of those that were seen to be of the log that the lake is written from. */
+    knownPartitions: Set<string>;
     tableWriter: (topic: string) => TableWriter;
     /** Told as files are written; `lag` is what is left of this flush, the rest what has come since. */
     onProgress: (
@@ -98,8 +103,7 @@ export class Flush {
     const gaps: LakeGap[] = [];
     for (const [partition, { start, end }] of partitions.entries()) {
       const from = draft.offsets[partition] ?? 0;
-      if (from > end)
-        throw new MillraceError('offset_out_of_range', { topic, partition, offset: from, end });
+      await this.#refuseOtherLog(draft, partition, { start, end, from });
       if (from < start) gaps.push({ partition, from, to: start, atMs: clock.nowMs() });
       const next = Math.max(from, start);
       if (next < end) stretches.push({ partition, from: next, end });
@@ -111,6 +115,32 @@ export class Flush {
       draft.noteGaps(gaps);
     } else draft.gaps.push(...gaps);
     return stretches;
+  }
+
+  /**
+   * A log that was removed and made anew has other records at the same offsets: the lake would miss
+   * some, and have others twice. Looked at once in a writer's life; past retention, nobody can tell.
+   */
+  async #refuseOtherLog(
+    { topic, lastRead }: TableDraft,
+    partition: number,
+    { start, end, from }: Readonly<{ start: number; end: number; from: number }>,
+  ): Promise<void> {
+    const refuse = (found: string): never => {
+      const { lake } = this.#options;
+      throw new MillraceError('lake_of_other_log', { lake: lake.dir, topic, partition, found });
+    };
+    if (from > end) refuse(`the log ends at ${end}, the lake holds it up to ${from}`);
+    const last = lastRead[partition];
+    const { log, knownPartitions } = this.#options;
+    const name = `${topic}-${partition}`;
+    if (last === undefined || knownPartitions.has(name)) return;
+    knownPartitions.add(name);
+    if (last.offset < start) return;
+    const place = { topic, partition, offset: last.offset };
+    for await (const [record] of readTo(log, place, last.offset + 1, this.#signal))
+      if (record !== undefined && digestOf(record) === last.digest) return;
+    refuse(`another record at offset ${last.offset} than the one that is in the lake`);
   }
 
   /** Tables without a row yet have columns, too. */
@@ -154,6 +184,8 @@ export class Flush {
       this.#uncommittedBytes += events.file.bytes;
       this.#options.onProgress({ lag: Math.max(0, this.#lag), rows, unfit, deadLetters });
     }
+    for (const [partition, record] of events.lastRead)
+      draft.lastRead[partition] = { offset: record.offset, digest: digestOf(record) };
     for (const [partition, next] of events.next) {
       draft.offsets[partition] = next;
       this.#lag -= next - (before[partition] ?? 0);
@@ -217,4 +249,11 @@ export class Flush {
     }));
     return this.#manifest;
   }
+}
+
+function digestOf({ key, value }: LogRecord): string {
+  const hash = createHash('sha256');
+  for (const part of [key, value])
+    hash.update(part === null ? '-' : `${part.length}:`).update(part ?? '');
+  return hash.digest('base64').slice(0, 22);
 }

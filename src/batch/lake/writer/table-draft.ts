@@ -1,6 +1,7 @@
 import type {
   ChangeFile,
   LakeGap,
+  LakeLastRead,
   LakeOffsets,
   LakeReset,
   LakeSchema,
@@ -18,6 +19,7 @@ export class TableDraft {
   key: readonly string[];
   schemas: readonly LakeSchema[];
   offsets: Record<string, number>;
+  lastRead: Record<string, LakeLastRead>;
   copying: LakeTable['copying'];
   readonly changes: ChangeFile[] = [];
   readonly resets: LakeReset[] = [];
@@ -33,6 +35,7 @@ export class TableDraft {
     this.key = before?.key ?? [];
     this.schemas = before?.schemas ?? [];
     this.offsets = { ...before?.offsets };
+    this.lastRead = { ...before?.lastRead };
     this.copying = before?.copying;
   }
 
@@ -85,7 +88,7 @@ export class TableDraft {
         expected,
         found: found?.offsets ?? {},
       });
-    const { topic, schema, name, key, schemas, offsets, copying, gaps } = this;
+    const { topic, schema, name, key, schemas, offsets, lastRead, copying, gaps } = this;
     const allGaps = [...(found?.gaps ?? []), ...gaps];
     const { copying: _ended, ...others } = found ?? {};
     return {
@@ -96,6 +99,7 @@ export class TableDraft {
       key,
       schemas,
       offsets,
+      lastRead,
       changes: [...(found?.changes ?? []), ...this.changes],
       bases: found?.bases ?? [],
       resets: [...(found?.resets ?? []), ...this.resets],

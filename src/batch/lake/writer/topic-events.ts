@@ -15,6 +15,8 @@ export type TopicEvents = AsyncDisposable &
     sample: EventSample | undefined;
     /** By partition, where reading goes on. */
     next: ReadonlyMap<number, number>;
+    /** By partition, the last record; none of a partition that had none. */
+    lastRead: ReadonlyMap<number, LogRecord>;
   }>;
 
 /** Reads the stretches one after another, into files of about so many bytes; tombstones are left out. */
@@ -44,6 +46,7 @@ export async function* readEvents(
 /** What has been read and not been taken yet. */
 class Pile implements AsyncDisposable {
   next = new Map<number, number>();
+  #lastRead = new Map<number, LogRecord>();
   readonly #dir: string;
   #file: EventFileWriter | undefined;
   #first: LogRecord | undefined;
@@ -59,6 +62,7 @@ class Pile implements AsyncDisposable {
 
   add(partition: number, record: LogRecord): Promise<void> | undefined {
     this.next.set(partition, record.offset + 1);
+    this.#lastRead.set(partition, record);
     if (record.value === null) return undefined;
     this.#first ??= record;
     this.#last = record;
@@ -70,14 +74,17 @@ class Pile implements AsyncDisposable {
     const file = this.#file;
     const samples = [this.#last, this.#first].flatMap((record) => record ?? []);
     const next = this.next;
+    const lastRead = this.#lastRead;
     this.#file = undefined;
     this.#first = undefined;
     this.#last = undefined;
     this.next = new Map();
+    this.#lastRead = new Map();
     return {
       file,
       sample: samples.map(sampleOf).find((each) => each !== undefined),
       next,
+      lastRead,
       [Symbol.asyncDispose]: async () => file?.[Symbol.asyncDispose](),
     };
   }
