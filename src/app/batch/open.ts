@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Lake } from '../../batch/lake/lake.ts';
 import { MillraceError } from '../../domain/errors.ts';
@@ -21,7 +22,11 @@ export async function openLakeThere(places: Pick<BatchPlaces, 'lake'>): Promise<
   return openLake(places);
 }
 
-/** An engine of one's own. Only who asks it something loads its library. */
+/**
+ * An engine of one's own. Only who asks it something loads its library. What it spills lies in the
+ * lake; where that can't be written to, as by someone who may only read it, with the system's
+ * temporary files.
+ */
 export async function openEngine({
   lake,
   batch,
@@ -30,10 +35,14 @@ export async function openEngine({
   batch: Pick<Config['batch'], 'memory'>;
 }>): Promise<SqlEngine> {
   const { DuckDbEngine } = await import('../../adapters/duckdb/engine.ts');
-  return DuckDbEngine.open({
-    memoryLimit: batch.memory,
-    tempDirectory: temporaryIn(lake),
-  });
+  const memoryLimit = batch.memory;
+  try {
+    return await DuckDbEngine.open({ memoryLimit, tempDirectory: temporaryIn(lake) });
+  } catch (error) {
+    if (!(error instanceof Error && 'syscall' in error)) throw error;
+    const tempDirectory = join(tmpdir(), `millrace-${userInfo().uid}`);
+    return DuckDbEngine.open({ memoryLimit, tempDirectory });
+  }
 }
 
 /** What runs models. `environment` is given to programs that it starts. */

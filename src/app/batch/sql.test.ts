@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { MillraceError } from '../../domain/errors.ts';
@@ -191,6 +191,13 @@ describe('a question to the lake', () => {
     await assert.rejects(failing.writeParquet(file), failure('sql_failed', /no/));
     assert.deepEqual(await asked.rows(`FROM '${file.replaceAll("'", "''")}'`), read);
     assert.deepEqual(await readdir(join(asked.dir, "it's out")), ['rows.parquet']);
+  });
+
+  test('is answered where nothing can be written into the lake', async () => {
+    await using asked = await askedLake();
+    await rm(asked.lake.lake.path('tmp'), { recursive: true, force: true });
+    await writeFile(asked.lake.lake.path('tmp'), '');
+    assert.deepEqual(await asked.rows('SELECT id FROM orders ORDER BY id'), [[1], [3]]);
   });
 
   test('says when there is no lake, and makes none', async () => {
