@@ -1,8 +1,9 @@
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import type { KafkaAddress } from '../../adapters/kafka/address.ts';
 import type { ConnectionFacts } from '../../adapters/postgres/connection.ts';
 import type { RedisAddress } from '../../adapters/redis/client.ts';
 import { MillraceError } from '../../domain/errors.ts';
+import { placesIn } from './data-directory.ts';
 import { type Environment, VariableReader } from './environment.ts';
 
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -109,7 +110,7 @@ export function readConfig(
 function readLake(read: VariableReader, dataDir: string): Config['lake'] {
   const named = read.text('MILLRACE_LAKE');
   return {
-    dir: named === undefined ? join(dataDir, 'lake') : resolve(named),
+    dir: named === undefined ? placesIn(dataDir).lake : resolve(named),
     isNamed: named !== undefined,
     flushMs: read.number('MILLRACE_LAKE_FLUSH_SECONDS', 10, { min: 0.1, max: 86_400 }) * 1000,
     retentionMs: read.number('MILLRACE_LAKE_RETENTION_DAYS', 30, { min: 0, max: 36_500 }) * DAY_MS,

@@ -32,7 +32,8 @@ describe('DataDirectory', () => {
     assert.equal(held.dir, dir);
     const mode = (name: string) => statSync(join(dir, name)).mode & 0o777;
     assert.equal(mode('.'), process.getuid?.() === 0 ? 0o711 : 0o700);
-    for (const folder of ['log', 'store', 'logs']) assert.equal(mode(folder), 0o700, folder);
+    for (const folder of ['log', 'store', 'lake', 'logs'])
+      assert.equal(mode(folder), 0o700, folder);
     for (const file of ['format', 'holder.json', 'lock.db']) assert.equal(mode(file), 0o600, file);
   });
 

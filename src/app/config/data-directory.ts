@@ -30,7 +30,7 @@ const OWN_MODE = 0o700;
 export type Holder = Readonly<{ pid: number; what: string }>;
 
 /**
- * The folder that holds all of one Millrace: log, store, embedded PostgreSQL, logs. Other users
+ * The folder that holds all of one Millrace: log, store, lake, embedded PostgreSQL, logs. Other users
  * read nothing of it.
  *
  * One process holds it at a time. The lock is the kernel's, so it ends with the process, however
@@ -76,10 +76,11 @@ export class DataDirectory implements Disposable {
 /** Where things lie in a data directory; known without holding it. */
 export function placesIn(
   dir: string,
-): Readonly<Record<'log' | 'store' | 'postgres' | 'logs', string>> {
+): Readonly<Record<'log' | 'store' | 'lake' | 'postgres' | 'logs', string>> {
   return {
     log: join(dir, 'log'),
     store: join(dir, 'store'),
+    lake: join(dir, 'lake'),
     postgres: join(dir, 'postgres'),
     logs: join(dir, 'logs'),
   };
@@ -107,8 +108,8 @@ export function prepareDataDirectory(dir: string): void {
     refuseForeignFolder(dir, isNew);
     checkFormat(dir);
     chmodSync(dir, FOLDER_MODE);
-    const { log, store, logs } = placesIn(dir);
-    for (const each of [log, store, logs]) makeFolder(each, OWN_MODE);
+    const { log, store, lake, logs } = placesIn(dir);
+    for (const each of [log, store, lake, logs]) makeFolder(each, OWN_MODE);
   } catch (error) {
     if (error instanceof MillraceError) throw error;
     const found = (error as NodeJS.ErrnoException).code ?? String(error);
