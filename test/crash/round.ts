@@ -14,6 +14,7 @@ import { runWorkload } from './workload.ts';
 import { makeWorkplace, TABLES, type Workplace } from './workplace.ts';
 
 const SESSIONS = 2;
+const PATIENCE_MS = 60_000;
 /** Nothing that a round wrote may go before it was looked at. */
 const KEEP_ALL = { ms: 86_400_000, bytes: 2 ** 40 };
 const SEGMENT_BYTES = 256 * 2 ** 20;
@@ -111,12 +112,27 @@ async function killUnderLoad(
       await subject.startAgain(victim);
     }
     await subject.until('stream');
+    await untilMoreItems(server);
     await subject.reconcile();
   } finally {
     quiet.abort();
   }
   await load;
   return (await Promise.all(sessions)).reduce((sum, committed) => sum + committed, 0);
+}
+
+/** The kills may have left the shop no time for an order whose creation was captured. */
+async function untilMoreItems(server: Workplace['server']): Promise<void> {
+  const last = async (): Promise<number> => {
+    const [row] = await server.query('select coalesce(max(id), 0) as id from order_items');
+    return Number(row?.['id']);
+  };
+  const before = await last();
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  while ((await last()) <= before) {
+    if (performance.now() > deadlineMs) throw new Error('the shop made no order');
+    await wait(50);
+  }
 }
 
 function aborted(signal: AbortSignal): Promise<never> {
