@@ -9,6 +9,7 @@ import type { EventLog } from '../../ports/event-log.ts';
 import type { Store } from '../../ports/store.ts';
 import type { Part } from '../compose.ts';
 import type { Config } from '../config/config.ts';
+import { failureOf } from '../failure.ts';
 import type { Environment } from '../config/environment.ts';
 import { requestCopy } from '../operations/copy-request.ts';
 import type { Pipeline } from '../pipeline.ts';
@@ -76,7 +77,7 @@ export function composeBatch(options: BatchOptions): BatchParts {
                   'the lake may lack the newest changes',
                 );
               });
-              return runAndServe(modelsDir, options, signal);
+              return logged(() => runAndServe(modelsDir, options, signal), options.logger, signal);
             },
           }),
         ];
@@ -98,6 +99,17 @@ function upkeep({ config, logger }: BatchOptions): Part {
       }).run(signal);
     },
   };
+}
+
+/** What kept a run from being one is in the status until the next; the log keeps it. */
+async function logged<T>(run: () => Promise<T>, logger: Logger, signal: AbortSignal): Promise<T> {
+  try {
+    return await run();
+  } catch (error) {
+    if (!signal.aborted)
+      logger.error({ part: 'batch', ...failureOf(error) }, 'no run of the models');
+    throw error;
+  }
 }
 
 async function runAndServe(
@@ -122,9 +134,10 @@ async function runAndServe(
     },
   );
   await using engine = await openEngine(config);
-  await serveReport(report, models, { lake, engine, store });
+  const { problems } = await serveReport(report, models, { lake, engine, store });
+  for (const problem of problems) logger.error({ part: 'batch', runId: report.runId }, problem);
   logFailures(report, logger);
-  return outcomeOf(report);
+  return outcomeOf(report, problems);
 }
 
 function logFailures({ runId, models, tests }: RunReport, logger: Logger): void {
@@ -141,7 +154,8 @@ function logFailures({ runId, models, tests }: RunReport, logger: Logger): void 
     }
 }
 
-function outcomeOf(report: RunReport): RunOutcome {
+/** `problems`: of serving. */
+function outcomeOf(report: RunReport, problems: readonly string[]): RunOutcome {
   const { runId, startedAtMs, seconds, models, tests } = report;
   const failing = tests.filter(isFailure);
   return {
@@ -151,6 +165,6 @@ function outcomeOf(report: RunReport): RunOutcome {
     models: models.filter(({ outcome }) => outcome === 'done').length,
     failedModels: failedModels(report),
     warnings: failing.filter(({ severity }) => severity === 'warn').length,
-    errors: failing.filter(({ severity }) => severity === 'error').length,
+    errors: failing.filter(({ severity }) => severity === 'error').length + problems.length,
   };
 }

@@ -58,6 +58,7 @@ export async function runAndServe(
   });
   const args = { report, modelsDir: models.modelsDir, lakeDir: models.lake.dir };
   const served = await ask(place.operations, 'models.serve', args, signal);
+  for (const problem of served?.problems ?? []) options.onWarning(problem);
   return { report, keys: served?.keys ?? [] };
 }
 

@@ -1,19 +1,19 @@
 import type { Lake } from '../../batch/lake/lake.ts';
 import type { Model } from '../../batch/models/model.ts';
 import { isGood, type RunReport, type TestReport } from '../../batch/run/run-report.ts';
-import { type QualityResult, serveRun } from '../../batch/serving/serve-run.ts';
+import { type QualityResult, type Served, serveRun } from '../../batch/serving/serve-run.ts';
 import type { SqlEngine } from '../../ports/sql-engine.ts';
 import type { Store } from '../../ports/store.ts';
 
 /**
  * Serves what a run made, by the keys that the models name, and what became of it; once a run.
- * Returns the keys. What the run failed to make stays served as it was.
+ * What the run failed to make stays served as it was.
  */
 export async function serveReport(
   report: RunReport,
   models: readonly Model[],
   { lake, engine, store }: Readonly<{ lake: Lake; engine: SqlEngine; store: Store }>,
-): Promise<readonly string[]> {
+): Promise<Served> {
   const served = new Map(models.map(({ name, header }) => [name, header.serve]));
   const results = report.models.flatMap((made) =>
     made.outcome === 'done'

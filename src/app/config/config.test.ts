@@ -56,6 +56,15 @@ describe('readConfig', () => {
     });
   });
 
+  test('takes sizes of memory as they are written, and none that is too small', () => {
+    for (const size of ['128MB', '0.5GiB', '2 GB', '1tb'])
+      assert.equal(readConfig({ MILLRACE_DUCKDB_MEMORY: size }).batch.memory, size);
+    for (const size of ['64MB', '100000', 'much', '-1GB'])
+      assert.deepEqual(problemsOf({ MILLRACE_DUCKDB_MEMORY: size }), [
+        `MILLRACE_DUCKDB_MEMORY: found "${size}", expected a size of at least 128MB, such as 512MB or 4GB`,
+      ]);
+  });
+
   test('takes an empty variable for one that is not set', () => {
     assert.equal(readConfig({ POSTGRES_HOST: '', KAFKA_BROKER: ' ' }).source.kind, 'embedded');
   });

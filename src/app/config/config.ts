@@ -15,6 +15,8 @@ const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify
 
 const WAREHOUSES = ['duckdb', 'spark'] as const;
 const DAY_MS = 86_400_000;
+/** With less, the engine can't take in changes. */
+const LEAST_MEMORY = 128e6;
 
 const PLACEHOLDERS = ['worker', 'filled'] as const;
 
@@ -119,8 +121,8 @@ function readLake(read: VariableReader, dataDir: string): Config['lake'] {
 
 function readBatch(read: VariableReader): Config['batch'] {
   const memory = read.text('MILLRACE_DUCKDB_MEMORY') ?? '512MB';
-  if (!/^\d+(\.\d+)?\s?[KMGT]i?B$/i.test(memory))
-    read.refuse('MILLRACE_DUCKDB_MEMORY', memory, 'a size such as 512MB or 4GB');
+  if ((bytesOf(memory) ?? 0) < LEAST_MEMORY)
+    read.refuse('MILLRACE_DUCKDB_MEMORY', memory, 'a size of at least 128MB, such as 512MB or 4GB');
   const submit = read.text('MILLRACE_SPARK_SUBMIT') ?? 'spark-submit';
   const master = read.text('MILLRACE_SPARK_MASTER') ?? 'local[*]';
   const isSpark = read.oneOf('MILLRACE_WAREHOUSE', WAREHOUSES, 'duckdb') === 'spark';
@@ -133,6 +135,13 @@ function readBatch(read: VariableReader): Config['batch'] {
     warehouse: isSpark ? { kind: 'spark', submit, master } : { kind: 'duckdb' },
     ...(openLineageUrl !== undefined && { openLineageUrl }),
   };
+}
+
+/** A size as DuckDB reads it; undefined for anything else. */
+function bytesOf(size: string): number | undefined {
+  const [, number, prefix = '', binary] = /^(\d+(?:\.\d+)?)\s?([KMGT])(i?)B$/i.exec(size) ?? [];
+  if (number === undefined) return undefined;
+  return Number(number) * (binary ? 1024 : 1000) ** (1 + 'KMGT'.indexOf(prefix.toUpperCase()));
 }
 
 function readSource(read: VariableReader): Config['source'] {

@@ -1,4 +1,5 @@
 import { Lake } from '../../batch/lake/lake.ts';
+import type { Served } from '../../batch/serving/serve-run.ts';
 import { loadModels } from '../../batch/models/project.ts';
 import { openEngine } from '../batch/open.ts';
 import { serveReport } from '../batch/serve-report.ts';
@@ -24,10 +25,10 @@ export async function flushLake({
 export async function serveModels(
   { report, modelsDir, lakeDir }: ServeArguments,
   { store }: OperationContext,
-): Promise<{ keys: readonly string[] }> {
-  if (store === undefined) return { keys: [] };
+): Promise<Served> {
+  if (store === undefined) return { keys: [], problems: [] };
   const lake = await Lake.open(lakeDir);
   const models = modelsDir === undefined ? [] : (await loadModels(modelsDir)).models;
   await using engine = await openEngine({ lake: { dir: lakeDir }, batch: { memory: MEMORY } });
-  return { keys: await serveReport(report, models, { lake, engine, store }) };
+  return serveReport(report, models, { lake, engine, store });
 }

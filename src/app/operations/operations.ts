@@ -7,6 +7,7 @@ import type {
   RebuildPhase,
 } from '../../domain/status.ts';
 import type { KeptOperator, KeptValue, KeptWindow } from '../../stream/queries/state-reader.ts';
+import type { Served } from '../../batch/serving/serve-run.ts';
 import type { RunReport } from '../../batch/run/run-report.ts';
 import type { Figure } from '../pipeline.ts';
 
@@ -41,7 +42,7 @@ export type Operations = Readonly<{
   /** Writes what the log holds into the lake, where this process does that. `problem`: why it could not. */
   'lake.flush': Operation<None, Readonly<{ flushed: boolean; problem?: string }>>;
   /** Serves what a run of the models made, once; without a store to serve from, nothing. */
-  'models.serve': Operation<ServeArguments, Readonly<{ keys: readonly string[] }>>;
+  'models.serve': Operation<ServeArguments, Served>;
   /** *Running.* Proves that the store equals the source while data flows. */
   reconcile: Operation<ReconcileArguments, ReconcileEvent>;
   /** What it told of itself last. */

@@ -631,6 +631,7 @@ describe('when something is in the way', () => {
     await append(t.log, [created({ id: 1, total: '1.00' })]);
     await assert.rejects(t.write(), { code: 'source_unreachable' });
     assert.equal(t.statuses.at(-1)?.state, 'failed');
+    assert.equal(t.statuses.at(-1)?.lag, 1);
     assert.match(t.statuses.at(-1)?.problem ?? '', /^source_unreachable/);
   });
 

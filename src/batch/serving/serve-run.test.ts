@@ -105,8 +105,8 @@ describe('serveRun', () => {
 
   test('serves a run once, however often it is asked for', async () => {
     await withRun(async (run, place) => {
-      assert.notDeepEqual(await serveRun(run, place), []);
-      assert.deepEqual(await serveRun(run, place), []);
+      assert.notDeepEqual((await serveRun(run, place)).keys, []);
+      assert.deepEqual((await serveRun(run, place)).keys, []);
       assert.equal(await valueOf(place.store, 'batch_jobs:completed'), 1);
     });
   });
@@ -116,6 +116,37 @@ describe('serveRun', () => {
       await Promise.all([serveRun(run, place), serveRun({ ...run, runId: 'run-2' }, place)]);
       assert.equal(await valueOf(place.store, 'batch_jobs:completed'), 2);
       assert.notEqual(await valueOf(place.store, 'worth:2'), undefined);
+    });
+  });
+
+  test('serves the others where the rows of a model cannot be read, and names it', async () => {
+    await withRun(async (run, place) => {
+      const [good] = run.results;
+      assert.ok(good);
+      const lost = {
+        ...good,
+        model: 'lost',
+        serve: [{ key: 'lost:latest', limit: 5 }],
+        files: ['/nowhere/rows.parquet'],
+      };
+      const { keys, problems } = await serveRun({ ...run, results: [lost, good] }, place);
+      assert.match(problems.join(), /^lost is served as it was: lake_file_damaged/);
+      assert.ok(keys.includes('worth:latest') && !keys.includes('lost:latest'));
+      assert.equal(await valueOf(place.store, 'batch_jobs:failed'), 1);
+    });
+  });
+
+  test('serves as many rows as fit, and tells how many there are', async () => {
+    await withRun(async (run, place) => {
+      const [small] = run.results;
+      const file = small?.files[0]?.replace('one', 'wide') ?? '';
+      await place.engine.run(
+        `COPY (SELECT i, repeat('x', 1000000) AS t FROM range(9) AS r(i)) TO '${file.replaceAll("'", "''")}' (FORMAT parquet)`,
+      );
+      const wide = { model: 'wide', serve: [{ key: 'w', limit: 100 }], files: [file], rows: 9 };
+      await serveRun({ ...run, results: [wide] }, place);
+      const value = (await valueOf(place.store, 'w')) as { rows: unknown[]; total_rows: number };
+      assert.deepEqual([value.rows.length, value.total_rows], [4, 9]);
     });
   });
 });

@@ -1,3 +1,4 @@
+import { MillraceError } from '../../domain/errors.ts';
 import type { ServedWrite, Store, TaskOffsets } from '../../ports/store.ts';
 import type { SqlEngine } from '../../ports/sql-engine.ts';
 import type { ServedModel } from '../models/model.ts';
@@ -6,6 +7,9 @@ import type { ServedModel } from '../models/model.ts';
 const TASK = 'batch';
 const RUNS = 'runs-0';
 const LAST_RUN = 'last-run';
+
+/** A value is read as a whole by whoever asks for it. */
+const MOST_BYTES = 4 << 20;
 
 /** What a run made that is to be served. */
 export type ServedResult = Readonly<{
@@ -37,21 +41,48 @@ export type ServedRun = Readonly<{
   quality: readonly QualityResult[];
 }>;
 
+export type Served = Readonly<{
+  keys: readonly string[];
+  /** Models whose rows could not be read, which stay served as they were, and why. */
+  problems: readonly string[];
+}>;
+
 /**
  * Serves the results of a run, and what became of it, in one commit: readers see all of it or what
- * was before. A run is served once, however often it is asked for. Returns the keys; none when it
- * was served before.
+ * was before. A run is served once, however often it is asked for: then there are no keys. A value
+ * has at most 4 MiB of rows, the first ones.
  */
 export async function serveRun(
   run: ServedRun,
   { store, engine }: Readonly<{ store: Store; engine: SqlEngine }>,
+): Promise<Served> {
+  const problems: string[] = [];
+  const results: ReadResult[] = [];
+  for (const result of run.results) {
+    try {
+      if (result.serve.length > 0) results.push({ ...result, found: await rowsOf(result, engine) });
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error;
+      problems.push(`${result.model} is served as it was: ${error.message}`);
+    }
+  }
+  return { keys: await commit(run, results, store, problems.length === 0), problems };
+}
+
+type ReadResult = ServedResult & Readonly<{ found: readonly string[] }>;
+
+async function commit(
+  run: ServedRun,
+  results: readonly ReadResult[],
+  store: Store,
+  isServed: boolean,
 ): Promise<readonly string[]> {
   for (;;) {
     const from = await store.offsets(TASK);
     const [last] = await store.getMany(TASK, [LAST_RUN]);
     if (last === run.runId) return [];
     const number = from[RUNS] ?? 0;
-    const served = await writesOf(run, number + 1, engine);
+    const served = writesOf(run, results, number + 1, isServed);
     const to = { [RUNS]: number + 1 };
     const state = [[LAST_RUN, run.runId]] as const;
     try {
@@ -69,60 +100,61 @@ async function hasMoved(store: Store, from: TaskOffsets): Promise<boolean> {
   return (await store.offsets(TASK))[RUNS] !== from[RUNS];
 }
 
-async function writesOf(
+function writesOf(
   run: ServedRun,
+  results: readonly ReadResult[],
   number: number,
-  engine: SqlEngine,
-): Promise<readonly ServedWrite[]> {
-  const models: ServedWrite[] = [];
-  for (const result of run.results)
-    models.push(...(await writesOfModel(result, run, number, engine)));
+  isServed: boolean,
+): readonly ServedWrite[] {
   const { isGood, seconds, quality } = run;
-  const job = isGood ? 'completed' : 'failed';
+  const job = isGood && isServed ? 'completed' : 'failed';
   return [
-    ...models,
+    ...results.flatMap((result) => writesOfModel(result, run, number)),
     { op: 'put', key: 'data_quality:latest', value: JSON.stringify(qualityOf(run, quality)) },
     { op: 'add', key: `batch_jobs:${job}`, amount: '1' },
     { op: 'put', key: 'batch_jobs:last_duration', value: seconds.toFixed(3) },
   ];
 }
 
-async function writesOfModel(
-  { model, serve, files, rows }: ServedResult,
+function writesOfModel(
+  { model, serve, rows, found }: ReadResult,
   { runId, startedAtMs }: ServedRun,
   number: number,
-  engine: SqlEngine,
-): Promise<ServedWrite[]> {
-  if (serve.length === 0) return [];
-  const limit = Math.max(...serve.map((each) => each.limit));
-  const found = await rowsOf(files, limit, engine);
-  return serve.map((each) => ({
+): ServedWrite[] {
+  const head = JSON.stringify({
+    model,
+    run_id: runId,
+    generated_at: new Date(startedAtMs).toISOString(),
+    total_rows: rows,
+  });
+  return serve.map(({ key, limit, expiresSeconds }) => ({
     op: 'put',
-    key: keyOf(each.key, startedAtMs, number),
-    value: JSON.stringify({
-      model,
-      run_id: runId,
-      generated_at: new Date(startedAtMs).toISOString(),
-      total_rows: rows,
-      rows: found.slice(0, each.limit),
-    }),
-    ...(each.expiresSeconds !== undefined && {
-      expiresAtMs: startedAtMs + each.expiresSeconds * 1000,
-    }),
+    key: keyOf(key, startedAtMs, number),
+    value: `${head.slice(0, -1)},"rows":[${found.slice(0, limit).join(',')}]}`,
+    ...(expiresSeconds !== undefined && { expiresAtMs: startedAtMs + expiresSeconds * 1000 }),
   }));
 }
 
+/** The first rows, each as JSON: as many as are asked for and fit. */
 async function rowsOf(
-  files: readonly string[],
-  limit: number,
+  { files, serve }: ServedResult,
   engine: SqlEngine,
-): Promise<readonly object[]> {
+): Promise<readonly string[]> {
   if (files.length === 0) return [];
+  const limit = Math.max(...serve.map((each) => each.limit));
   const list = files.map((file) => `'${file.replaceAll("'", "''")}'`).join(', ');
   const { columns, rows } = await engine.query(
     `SELECT * FROM read_parquet([${list}]) LIMIT ${limit}`,
   );
-  return rows.map((row) => Object.fromEntries(columns.map(({ name }, at) => [name, row[at]])));
+  const found: string[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    const text = JSON.stringify(Object.fromEntries(columns.map(({ name }, at) => [name, row[at]])));
+    bytes += Buffer.byteLength(text);
+    if (bytes > MOST_BYTES) break;
+    found.push(text);
+  }
+  return found;
 }
 
 function qualityOf({ runId, startedAtMs }: ServedRun, quality: ServedRun['quality']): object {

@@ -85,6 +85,8 @@ export class Flush {
       for (const each of this.#ends) stretches.set(each.topic, await this.#stretchesOf(each));
       for (const each of stretches.values())
         for (const { from, end } of each) this.#lag += end - from;
+      // Told before it is worked off: whatever fails then, it is known how far the lake is behind.
+      this.#options.onProgress({ lag: this.#lag, rows: 0, unfit: 0, deadLetters: 0 });
       await this.#introduce();
       await this.#writeAll(stretches);
     } catch (error) {
