@@ -153,6 +153,7 @@ describe('millrace model', () => {
     assert.match(page, /<section id="best">/);
     assert.match(page, /<a href="#spent"><rect class="model"/);
     assert.match(page, /<td>unique, never null<\/td>/);
+    assert.match(page, /orders\.total/);
     assert.doesNotMatch(page, /<(script|link|img)|src=|https?:/);
   });
 

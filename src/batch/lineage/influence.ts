@@ -15,7 +15,7 @@ export type Influences = readonly Influence[] | undefined;
 
 const DIRECT = ['IDENTITY', 'TRANSFORMATION', 'AGGREGATION'] as const;
 
-export function isDirect({ kind }: Influence): boolean {
+export function isDirect({ kind }: Pick<Influence, 'kind'>): boolean {
   return DIRECT.some((direct) => direct === kind);
 }
 

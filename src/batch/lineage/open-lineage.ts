@@ -157,7 +157,7 @@ function columnLineageFacet(
         const node = first && nodes.get(first.node);
         if (first === undefined || node === undefined) return [];
         const transformations = same.map((origin) => ({
-          type: isDirect({ ...origin, relation: '' }) ? 'DIRECT' : 'INDIRECT',
+          type: isDirect(origin) ? 'DIRECT' : 'INDIRECT',
           subtype: origin.kind,
           description: '',
           masking: false,
