@@ -1,6 +1,7 @@
 import { MillraceError } from '../../domain/errors.ts';
 import type { ServedWrite, Store, TaskOffsets } from '../../ports/store.ts';
 import type { SqlEngine } from '../../ports/sql-engine.ts';
+import { sqlString } from '../models/literal.ts';
 import type { ServedModel } from '../models/model.ts';
 
 /** In the store, runs are a task's records, and their numbers its offsets. */
@@ -142,7 +143,7 @@ async function rowsOf(
 ): Promise<readonly string[]> {
   if (files.length === 0) return [];
   const limit = Math.max(...serve.map((each) => each.limit));
-  const list = files.map((file) => `'${file.replaceAll("'", "''")}'`).join(', ');
+  const list = files.map(sqlString).join(', ');
   const { columns, rows } = await engine.query(
     `SELECT * FROM read_parquet([${list}]) LIMIT ${limit}`,
   );
