@@ -47,7 +47,7 @@ async function changesIn(lake: Lake, table: LakeTable, engine: DuckDbEngine): Pr
   const { rows } = await engine.query(
     `SELECT __partition, __offset FROM read_parquet([${files.join(', ')}]) ORDER BY 1, 2`,
   );
-  return rows.map(([partition, offset]) => `${String(partition)}@${String(offset)}`);
+  return rows.map(([partition, offset]) => `${Number(partition)}@${Number(offset)}`);
 }
 
 async function changesOf(log: EventLog, { topic, offsets }: LakeTable): Promise<string[]> {
