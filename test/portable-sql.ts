@@ -192,15 +192,6 @@ export const CASES: Readonly<
     ['SELECT CAST(EXTRACT(DOW FROM ts) AS INTEGER) AS a FROM t'],
     ['SELECT CAST(EXTRACT(WEEK FROM ts) AS INTEGER) AS a FROM t'],
   ],
-  'date_trunc of a date': [
-    [
-      "SELECT date_trunc('month', CAST(ts AS DATE)) AS a FROM t",
-      "SELECT date_trunc('month', day) AS a FROM t",
-    ],
-    [
-      "SELECT date_trunc('month', ts) AS a, date_trunc('month', CAST(day AS TIMESTAMP)) AS b FROM t",
-    ],
-  ],
   'a difference of dates': [
     ['SELECT day - CAST(ts AS DATE) AS a FROM t'],
     [

@@ -1,6 +1,6 @@
 /*
  * What of SQL's functions DuckDB and Spark agree on, by the names that DuckDB's parser gives them.
- * Measured on DuckDB 1.5 and Spark 3.5 and 4.
+ * Each is tried on DuckDB and Spark in `test/stack/spark-portable-sql.test.ts`.
  */
 
 /** Functions and operators that give the same on both. */

@@ -176,7 +176,7 @@ export const PORTABLE_RULES: readonly PortableRule[] = [
   },
   {
     construct: 'COUNT(DISTINCT …) of several columns',
-    why: 'rows with nulls count in DuckDB and not in Spark',
+    why: 'Spark leaves out rows with a null in COUNT(DISTINCT a, b), which looks the same',
     form: 'COUNT(*) over a SELECT DISTINCT',
     finds: ({ node }) => {
       const children = childrenOf(node, 'children');
@@ -265,7 +265,7 @@ export const PORTABLE_RULES: readonly PortableRule[] = [
   },
   {
     construct: "INTERVAL '6 days'",
-    why: 'Spark wants the unit outside',
+    why: 'Spark knows it as a form of old',
     form: "INTERVAL '6' DAY",
     finds: ({ node }) => is(isNode(node['cast_type']) && node['cast_type']['id'] === 'INTERVAL'),
   },
@@ -293,12 +293,6 @@ export const PORTABLE_RULES: readonly PortableRule[] = [
     },
   },
   {
-    construct: 'date_trunc of a date',
-    why: 'it is a date in DuckDB and a timestamp in Spark',
-    form: "date_trunc('month', CAST(d AS TIMESTAMP))",
-    finds: (place) => is(nameOf(place.node) === 'date_trunc' && argumentTypes(place)[1] === 'DATE'),
-  },
-  {
     construct: 'a difference of dates',
     why: 'it is a number in DuckDB and an interval in Spark',
     form: "EXTRACT(DAY FROM (date_trunc('day', a) - date_trunc('day', b))) of timestamps",
@@ -318,7 +312,7 @@ export const PORTABLE_RULES: readonly PortableRule[] = [
   },
   {
     construct: 'a RANGE frame over a date',
-    why: 'Spark wants a timestamp with an interval',
+    why: 'not every Spark takes a date with an interval',
     form: 'ORDER BY CAST(d AS TIMESTAMP)',
     finds: ({ node, types }) => {
       const isRange = [node['start'], node['end']].some((edge) =>

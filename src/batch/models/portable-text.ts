@@ -2,7 +2,7 @@ import type { Finding } from './portability.ts';
 
 const FROM_FIRST = {
   construct: 'FROM before SELECT',
-  why: 'Spark does not know it',
+  why: 'Spark 3 does not know all of it',
   form: 'SELECT … FROM …',
   pattern: /^\(\s*FROM\b/i,
 } as const;
@@ -11,7 +11,7 @@ const FROM_FIRST = {
 export const TEXT_RULES = [
   {
     construct: "a quote or a backslash within ''",
-    why: 'Spark takes a backslash for an escape, and two quotes for the end of the text',
+    why: 'Spark takes a backslash for an escape, and Spark 3 two quotes for the end of the text',
     form: "'O' || chr(39) || 'Hara', chr(92) for a backslash",
     pattern: /^'.*(''|\\).*'$/s,
   },
