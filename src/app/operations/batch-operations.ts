@@ -30,5 +30,5 @@ export async function serveModels(
   const lake = await Lake.open(lakeDir);
   const models = modelsDir === undefined ? [] : (await loadModels(modelsDir)).models;
   await using engine = await openEngine({ lake: { dir: lakeDir }, batch: { memory: MEMORY } });
-  return serveReport(report, models, { lake, engine, store });
+  return await serveReport(report, models, { lake, engine, store });
 }
