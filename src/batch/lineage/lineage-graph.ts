@@ -1,7 +1,7 @@
 import type { SqlColumn } from '../../ports/sql-engine.ts';
 import type { CompiledModel } from '../models/compile.ts';
 import type { Model } from '../models/model.ts';
-import { fullName, sourceRelation, type SourceTable } from '../models/source-table.ts';
+import { fullName, sourceName, type SourceTable } from '../models/source-table.ts';
 import { columnLineage } from './column-lineage.ts';
 import type { Influence } from './influence.ts';
 
@@ -150,14 +150,10 @@ function relationsOf(
   return new Map([
     ...options.sources.map((table) => {
       const { id: node } = tableNode(table, options);
-      return [unquoted(sourceRelation(table)), { node, columns: table.columns }] as const;
+      return [sourceName(table), { node, columns: table.columns }] as const;
     }),
     ...options.models.map(
       ({ model, columns }) => [model.name, { node: modelId(model.name), columns }] as const,
     ),
   ]);
-}
-
-function unquoted(identifier: string): string {
-  return identifier.slice(1, -1).replaceAll('""', '"');
 }

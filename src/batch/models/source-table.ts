@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { SqlColumn } from '../../ports/sql-engine.ts';
 import type { Manifest } from '../lake/manifest.ts';
 import { sqlIdentifier } from './literal.ts';
@@ -45,7 +46,23 @@ export function fullName({ schema, name }: Pick<SourceTable, 'schema' | 'name'>)
   return `${schema}.${name}`;
 }
 
-/** A table's name in the SQL that engines run, quoted. */
-export function sourceRelation({ schema, name }: Pick<SourceTable, 'schema' | 'name'>): string {
-  return sqlIdentifier(`src__${schema}__${name}`);
+/** `sourceName`, quoted. */
+export function sourceRelation(table: Pick<SourceTable, 'schema' | 'name'>): string {
+  return sqlIdentifier(sourceName(table));
+}
+
+/**
+ * A table's name in the SQL that engines run. No two tables share one, though engines take names that
+ * differ in case alone for the same, and schemas and tables may have `__` in theirs: where the plain
+ * name could be another table's, a hash ends it.
+ */
+export function sourceName({ schema, name }: Pick<SourceTable, 'schema' | 'name'>): string {
+  const plain = `src__${schema}__${name}`;
+  const isOwn =
+    plain === plain.toLowerCase() && !/__|_$/.test(schema) && !/__[0-9a-f]{16}$/.test(name);
+  if (isOwn) return plain;
+  const hash = createHash('sha256')
+    .update(JSON.stringify([schema, name]))
+    .digest('hex');
+  return `${plain}__${hash.slice(0, 16)}`;
 }

@@ -10,6 +10,7 @@ import type { LakeModel, LakeOffsets, LakeTable, Manifest } from '../lake/manife
 import type { TableRelation } from '../lake/table-relation.ts';
 import { sqlIdentifier } from '../models/literal.ts';
 import type { Model, RenderContext, Variables } from '../models/model.ts';
+import { fullName, sourceName, sourceRelation } from '../models/source-table.ts';
 import { renderSql } from '../models/template.ts';
 import { findTable, missingSource } from './source-table.ts';
 
@@ -52,8 +53,8 @@ export class JobDraft {
   readonly #relations = new Map<string, FileRelation>();
   readonly #steps: WarehouseStep[] = [];
   readonly #readable = new Map<string, Readable | Unreadable>();
-  /** Relations of those that have their step. */
-  readonly #sources = new Set<string>();
+  /** By its step: the source's full name. */
+  readonly #sources = new Map<string, string>();
   /** By model: its steps of checks of severity `error`. */
   readonly #guards = new Map<string, readonly string[]>();
 
@@ -64,6 +65,11 @@ export class JobDraft {
 
   job(): WarehouseJob {
     return { relations: [...this.#relations.values()], steps: this.#steps };
+  }
+
+  /** By the step that reads it: each source, as people name it. */
+  sources(): ReadonlyMap<string, string> {
+    return this.#sources;
   }
 
   add(step: WarehouseStep): void {
@@ -103,7 +109,7 @@ export class JobDraft {
       relationOf: sqlIdentifier,
       sourceRelationOf: (source) => {
         const table = must(findTable(manifest, source), `${model} was found to read it`);
-        return sqlIdentifier(sourceRelation(table));
+        return sourceRelation(table);
       },
       affected: () => 'TRUE',
     };
@@ -148,11 +154,11 @@ export class JobDraft {
     const { manifest, state } = this.#place;
     const table = findTable(manifest, source);
     if (table === undefined) return { problem: missingSource(source, manifest) };
-    const name = sourceRelation(table);
+    const name = sourceName(table);
     const fingerprint = hashOf([table.topic, table.key, table.schemas.at(-1)?.columns]);
     const inputs = { [table.topic]: table.offsets };
     if (!this.#sources.has(name)) {
-      this.#sources.add(name);
+      this.#sources.set(name, fullName(table));
       const { sql, relations } = state(table);
       for (const relation of relations) this.#relations.set(relation.name, relation);
       this.#steps.push({ kind: 'view', name, sql, after: [] });
@@ -184,10 +190,6 @@ export class JobDraft {
     this.#relations.set(name, resultRelation(name, result, path));
     return { fingerprint: result.fingerprint, inputs: result.inputs, after: [] };
   }
-}
-
-function sourceRelation({ schema, name }: LakeTable): string {
-  return `src__${schema}__${name}`;
 }
 
 export function resultRelation(

@@ -29,6 +29,8 @@ import { failingRowsSql, KEPT_ROWS } from './tests.ts';
 /** What a run is to do, decided before it does anything. */
 export type RunPlan = Readonly<{
   job: WarehouseJob;
+  /** By its step: the full name of each source that is read. */
+  sources: ReadonlyMap<string, string>;
   /** In the order of their steps. */
   models: readonly PlannedModel[];
   tests: readonly PlannedTest[];
@@ -104,7 +106,12 @@ class Planner {
   }
 
   plan(): RunPlan {
-    return { job: this.#draft.job(), models: this.#planned, tests: this.#tests };
+    return {
+      job: this.#draft.job(),
+      sources: this.#draft.sources(),
+      models: this.#planned,
+      tests: this.#tests,
+    };
   }
 
   make(model: Model): void {

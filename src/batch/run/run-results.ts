@@ -129,7 +129,7 @@ export class RunResults {
     const what =
       step === affectedRelation(model)
         ? 'what has changed'
-        : step.replace(/^src__(.+?)__(?=.)/, '$1.');
+        : (this.#plan.sources.get(step) ?? step);
     return { outcome: 'failed', problem: `${what} could not be read: ${said}` };
   }
 }
