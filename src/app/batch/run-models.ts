@@ -70,6 +70,7 @@ export async function runModelsOnce(
       models: project.models,
       build: tests === 'only' ? new Set() : selected,
       test: tests === 'none' ? new Set() : selected,
+      dropsOthers: !options.select?.length && !options.exclude?.length,
       fullRefresh: options.fullRefresh ?? false,
       runStartedAtMs: options.runStartedAtMs ?? Date.now(),
       variables,

@@ -281,6 +281,23 @@ FROM (SELECT UNNEST(range(1000000)) AS i) AS numbers`,
     assert.deepEqual(await place.rows('count'), [[1]]);
   });
 
+  test('drops the results of models that are gone when it makes all, and only then', async () => {
+    await using place = await Workplace.create();
+    await place.write({ kept: 'SELECT 1 AS one', gone: 'SELECT 2 AS two' });
+    await place.run();
+    const before = await place.scripted.lake.manifest();
+    await rm(join(place.batch.modelsDir, 'gone.sql'));
+    assert.equal((await place.run({ build: new Set(['kept']) })).dropped, undefined);
+    assert.ok('gone' in (await place.scripted.lake.manifest()).models);
+    assert.deepEqual((await place.run({ dropsOthers: true })).dropped, ['gone']);
+    const after = await place.scripted.lake.manifest();
+    assert.deepEqual(Object.keys(after.models), ['kept']);
+    const removed = after.removed.map(({ path }) => path);
+    for (const { path } of must(before.models['gone'], 'it was made').files)
+      assert.ok(removed.includes(path), path);
+    assert.equal((await place.run({ dropsOthers: true })).dropped, undefined);
+  });
+
   test('is refused while another makes models, and asks tests meanwhile', async () => {
     await using place = await Workplace.create();
     await place.write({ totals: `/*\ntests: [{ row_count: { min: 9 } }]\n*/\n${TOTALS}` });

@@ -28,6 +28,8 @@ export type RunOptions = Readonly<{
   build: ReadonlySet<string>;
   /** Names of those whose tests are asked. */
   test: ReadonlySet<string>;
+  /** Results of models that are no longer among `models` are dropped. */
+  dropsOthers?: boolean;
   /** Incremental models are made as a whole. */
   fullRefresh: boolean;
   /** What models are given as the present time. */
@@ -95,7 +97,7 @@ class ModelRun {
       const models = plan.models.map((planned) => results.modelOf(planned));
       const made = await this.#resultsOf(plan, models);
       for (const { name } of made) kept.add(name);
-      await this.#commit(made);
+      const dropped = await this.#commit(made);
       const report: RunReport = {
         runId: this.#runId,
         startedAtMs: this.#startedAtMs,
@@ -105,6 +107,7 @@ class ModelRun {
         version: manifest.version,
         models,
         tests: plan.tests.map((planned) => results.testOf(planned)),
+        ...(dropped.length > 0 && { dropped }),
       };
       await saveReport(lake, report);
       return report;
@@ -168,20 +171,26 @@ class ModelRun {
     return made;
   }
 
-  async #commit(made: readonly LakeModel[]): Promise<void> {
-    if (made.length === 0) return;
-    await this.#options.lake.commit((manifest) => {
+  /** Returns the names of the models whose results are dropped. */
+  async #commit(made: readonly LakeModel[]): Promise<readonly string[]> {
+    const { lake, models, dropsOthers = false } = this.#options;
+    const known = new Set(models.map(({ name }) => name));
+    const dropped = dropsOthers
+      ? Object.keys((await lake.manifest()).models).filter((name) => !known.has(name))
+      : [];
+    if (made.length === 0 && dropped.length === 0) return [];
+    await lake.commit((manifest) => {
       const atMs = Date.now();
-      const replaced = made.flatMap(({ name }) => manifest.models[name]?.files ?? []);
+      const gone = [...made.map(({ name }) => name), ...dropped];
+      const replaced = gone.flatMap((name) => manifest.models[name]?.files ?? []);
+      const kept = Object.entries(manifest.models).filter(([name]) => !dropped.includes(name));
       return {
         ...manifest,
-        models: {
-          ...manifest.models,
-          ...Object.fromEntries(made.map((each) => [each.name, each])),
-        },
+        models: Object.fromEntries([...kept, ...made.map((each) => [each.name, each] as const)]),
         removed: [...manifest.removed, ...replaced.map(({ path }) => ({ path, atMs }))],
       };
     });
+    return dropped;
   }
 
   async #resultOf(

@@ -14,6 +14,8 @@ export type RunReport = Readonly<{
   version: number;
   models: readonly ModelReport[];
   tests: readonly TestReport[];
+  /** Names of models that are no longer in the project, whose results this run dropped; absent without any. */
+  dropped?: readonly string[];
 }>;
 
 export type ModelReport = Readonly<{

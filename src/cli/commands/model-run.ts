@@ -104,7 +104,10 @@ function valueOf(text: string): VariableValue {
   return /^(['"])([^]*)\1$/.exec(text)?.[2] ?? text;
 }
 
-function summary({ models, tests, seconds }: RunReport, keys: readonly string[]): string {
+function summary(
+  { models, tests, seconds, dropped = [] }: RunReport,
+  keys: readonly string[],
+): string {
   const count = (all: readonly Readonly<{ outcome: string }>[], outcome: string) =>
     all.filter((each) => each.outcome === outcome).length;
   const failing = tests.filter(({ outcome }) => outcome === 'failed' || outcome === 'error');
@@ -118,6 +121,7 @@ function summary({ models, tests, seconds }: RunReport, keys: readonly string[])
     [failing.length - warned, 'test failed', 'tests failed'],
     [count(tests, 'skipped'), 'test skipped', 'tests skipped'],
     [keys.length, 'key served', 'keys served'],
+    [dropped.length, 'deleted model dropped', 'deleted models dropped'],
   ] as const;
   const told = parts.flatMap(([number, one, many = one]) =>
     number === 0 ? [] : `${number} ${number === 1 ? one : many}`,
