@@ -74,7 +74,7 @@ export const REMEDIES = {
   disk_full: {
     retry: 'auto',
     exit: 69,
-    hint: 'Free space on the disk that holds the data directory; work goes on by itself.',
+    hint: 'Free space on the disk that holds the data directory, or the lake where MILLRACE_LAKE puts it elsewhere; work goes on by itself.',
   },
   // lake and models
   lake_unusable: {
@@ -100,7 +100,7 @@ export const REMEDIES = {
   lake_file_damaged: {
     retry: 'manual',
     exit: 1,
-    hint: 'A Parquet file that the manifest names is missing, truncated or changed. Restore it from a backup; or have the table copied again with `millrace connector copy TABLE` after `millrace lake forget TABLE`. What is served stays as it was.',
+    hint: 'A Parquet file that the manifest names is missing, truncated or changed. Restore it from a backup. Else, for a table (changes/, bases/), have it copied again with `millrace connector copy TABLE` after `millrace lake forget TABLE`; for a model (models/NAME/), run it with `millrace model run NAME --full-refresh`. What is served stays as it was.',
   },
   lake_busy: {
     retry: 'auto',

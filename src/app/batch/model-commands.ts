@@ -2,7 +2,7 @@ import type { Lake } from '../../batch/lake/lake.ts';
 import type { LakeModel, Manifest } from '../../batch/lake/manifest.ts';
 import { type Compilation, compileModels, jobContext } from '../../batch/models/compile.ts';
 import { sqlIdentifier } from '../../batch/models/literal.ts';
-import type { Model } from '../../batch/models/model.ts';
+import type { Model, Variables } from '../../batch/models/model.ts';
 import { formatProblem } from '../../batch/models/problem.ts';
 import { loadModels, type ModelProject } from '../../batch/models/project.ts';
 import { selectModels } from '../../batch/models/selection.ts';
@@ -88,14 +88,15 @@ export type CompiledProject = Readonly<{
 /** Compiles all models, and prints those selected. Throws `models_invalid` with all that is wrong. */
 export async function printCompiled(
   at: ModelsAt,
-  selection: Selection,
+  selection: Selection & Readonly<{ variables?: Variables }>,
   signal: AbortSignal,
 ): Promise<CompiledProject> {
-  const { project, compilation, sources, pipeline } = await compileProject(at, signal);
+  const compiled = await compileProject(at, signal, selection.variables);
+  const { project, compilation, sources, variables } = compiled;
   const chosen = selectModels(project, selection.select, selection.exclude);
   const names = new Set(chosen.map(({ name }) => name));
   const context = jobContext(sources, {
-    variables: pipeline.modelVariables ?? {},
+    variables,
     runStartedAtMs: Date.now(),
   });
   return {
@@ -183,16 +184,22 @@ async function openProject({ dataDir, pipelineDir, env }: ModelsAt): Promise<Ope
 export async function compileProject(
   at: ModelsAt,
   signal: AbortSignal,
+  own: Variables = {},
 ): Promise<
   OpenProject &
-    Readonly<{ compilation: Compilation; sources: readonly SourceTable[]; manifest: Manifest }>
+    Readonly<{
+      compilation: Compilation;
+      sources: readonly SourceTable[];
+      manifest: Manifest;
+      variables: Variables;
+    }>
 > {
   const opened = await openProject(at);
   const { project, lake, pipeline, place } = opened;
   const manifest = await lake.manifest();
   const sources = await modelSources(place, manifest, project.models, signal);
   await using engine = await openEngine(place.config);
-  const variables = pipeline.modelVariables ?? {};
+  const variables = { ...pipeline.modelVariables, ...own };
   const compilation = await compileModels(project, { engine, sources, variables }, signal);
-  return { ...opened, compilation, sources, manifest };
+  return { ...opened, compilation, sources, manifest, variables };
 }

@@ -41,7 +41,7 @@ export function pipelineFiles(facts: PipelineFacts): ReadonlyMap<string, string>
     ...modelFiles(sampleModel(sample)),
     ['pipeline.ts', pipelineModule(name, millrace('pipeline.ts'))],
     ...(isInCheckout(dir) ? [] : [['tsconfig.json', TSCONFIG] as const]),
-    ['.gitignore', 'node_modules/\n.millrace/\n.env\n'],
+    ['.gitignore', 'node_modules/\n.millrace/\nmodels-docs/\n.env\n'],
     ['.env.example', environmentExample(facts)],
     ['README.md', readme(facts, commandsIn(dir))],
   ]);

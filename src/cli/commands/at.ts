@@ -48,7 +48,8 @@ export function atCommand(context: Context): Command {
       if (key !== undefined && count === 0) context.foundFailure();
       if (format !== 'table') return;
       if (count === 0) terminal.note('No rows.');
-      else if (count === limit) terminal.note(`${formatCount(count)} rows: --limit for more`);
+      else if (count === limit)
+        terminal.note(`${formatCount(count)} ${count === 1 ? 'row' : 'rows'}; --limit for more`);
     });
   return withExamples(
     command,

@@ -152,7 +152,7 @@ test('a lake is listed, compacted, and forgets a table that it is told to', asyn
   );
   assert.equal(asked.code, 2, 'nobody can be asked');
   assert.match(none.err, /lake_table_unknown[^]*public\.orders/);
-  assert.match((await at.run('lake', 'compact')).out, /shop\.public\.orders: 1 rows written down/);
+  assert.match((await at.run('lake', 'compact')).out, /shop\.public\.orders: 1 row written down/);
   assert.equal((await at.run('lake', 'compact')).out, 'Nothing to do.\n');
   assert.equal((await at.run('lake', 'forget', 'orders', '--yes')).code, 0);
   assert.doesNotMatch((await at.run('lake', 'ls')).out, /orders/);

@@ -98,7 +98,9 @@ function compactCommand(context: Context): Command {
               `${step.topic}: ${formatCount(step.files)} files are one, of ${formatCount(step.rows)} changes`,
             );
           else if (step.did === 'based')
-            terminal.show(`${step.topic}: ${formatCount(step.rows)} rows written down`);
+            terminal.show(
+              `${step.topic}: ${formatCount(step.rows)} ${step.rows === 1 ? 'row' : 'rows'} written down`,
+            );
           else if (step.did === 'dropped')
             terminal.show(`${step.topic}: ${formatCount(step.files)} files past retention dropped`);
           else terminal.show(`${formatCount(step.files)} replaced files deleted`);

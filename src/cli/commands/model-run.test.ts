@@ -105,6 +105,12 @@ describe('millrace model', () => {
     assert.match(out, /\nModels in \d+ m?s: 2 made, 1 test passed, 1 test warned\.\n$/);
   });
 
+  test('compile takes variables as run does', async () => {
+    const { code, out } = await millrace('compile', 'kept', '--var', 'least=17');
+    assert.equal(code, 0);
+    assert.match(out, /WHERE total > 17;/);
+  });
+
   test('run takes a selection, variables, and prints JSON', async () => {
     const { code, out } = await millrace(
       'run',

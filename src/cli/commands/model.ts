@@ -15,7 +15,7 @@ import { type Context, dataDirOf, pipelineDirOf } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { formatTable } from '../table.ts';
 import { formatCount } from '../units.ts';
-import { modelRunCommand } from './model-run.ts';
+import { modelRunCommand, parseVariable } from './model-run.ts';
 import { modelTestCommand } from './model-test.ts';
 
 /** What models are meant: a selection, and what is left out of it. */
@@ -76,6 +76,8 @@ function modelLines(models: readonly ListedModel[]): string[] {
   );
 }
 
+type CompileOptions = Excluding & Readonly<{ var?: ReturnType<typeof parseVariable>; json?: true }>;
+
 function compileCommand(context: Context): Command {
   const command = new Command('compile')
     .description(
@@ -83,11 +85,14 @@ function compileCommand(context: Context): Command {
     )
     .argument('[selection...]', SELECTION)
     .option('--exclude <selection...>', 'leave these out')
+    .option('--var <name=value>', 'the value of a variable; may be given again', parseVariable)
     .option('--json', 'print one JSON object: each model with its columns and its SQL')
-    .action(async (select: string[], { exclude = [], json }: Excluding & { json?: true }) => {
+    .action(async (select: string[], options: CompileOptions) => {
+      const { exclude = [], var: variables = {}, json } = options;
       const { terminal, signal } = context;
       const selection: Selection = { select, exclude };
-      const compiled = await printCompiled(modelsAt(context, command), selection, signal);
+      const at = modelsAt(context, command);
+      const compiled = await printCompiled(at, { ...selection, variables }, signal);
       for (const warning of compiled.warnings) terminal.note(warning);
       if (json) await terminal.printJson(compiled);
       else if (select.length === 0) await terminal.print(summary(compiled));
@@ -170,7 +175,10 @@ function docsCommand(context: Context): Command {
         signal,
       );
       if (json) await terminal.printJson({ file, models });
-      else await terminal.print(`Wrote ${relative(cwd, file)}: ${models} models.`);
+      else
+        await terminal.print(
+          `Wrote ${relative(cwd, file)}: ${models} ${models === 1 ? 'model' : 'models'}.`,
+        );
     });
   return withExamples(command, 'millrace model docs', 'millrace model docs --to ./site');
 }
