@@ -119,9 +119,8 @@ async function printRows(query: LakeQuery, printing: Printing, context: Context)
   const { terminal, signal } = context;
   const { format, output } = printing;
   const isForReading = format === 'table' && output === undefined;
-  const limit =
-    printing.limit ??
-    (isForReading && terminal.isTty && !query.isExplanation ? TERMINAL_ROWS : Infinity);
+  const isCut = isForReading && terminal.isTty && !query.isExplanation;
+  const limit = printing.limit ?? (isCut ? TERMINAL_ROWS : Infinity);
   const lines = rowFormat(format, {
     dim: isForReading ? terminal.colours.dim : (text) => text,
   });
@@ -144,7 +143,7 @@ async function printRows(query: LakeQuery, printing: Printing, context: Context)
     await file.finish();
     note(count, output, context);
   }
-  if (isForReading && hasMore) {
+  if (hasMore && printing.limit === undefined) {
     const more = (await query.count()) - count;
     terminal.note(`… and ${formatCount(more)} more; --limit for more of them`);
   } else if (isForReading && count === 0) terminal.note('No rows.');
