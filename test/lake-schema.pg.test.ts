@@ -3,6 +3,8 @@ import { describe, test } from 'node:test';
 import { MemoryEventLog } from '../src/adapters/memory/event-log.ts';
 import { PostgresClient } from '../src/adapters/postgres/client.ts';
 import { describeTables } from '../src/app/described-tables.ts';
+import { inlineFiles } from '../src/batch/lake/inline-files.ts';
+import { stateOf } from '../src/batch/lake/state.ts';
 import { capturing, connectorConfig, recordsOf, until } from './capture.ts';
 import { lakeTest } from './lake.ts';
 import { temporaryPostgres } from './postgres.ts';
@@ -102,5 +104,59 @@ describe('a table altered while it is captured', { timeout: 60_000 }, () => {
       ],
     );
     assert.deepEqual((await t.changes('__unfit', TOPIC)).flat().filter(Boolean), []);
+  });
+
+  test('keeps the values of columns that were renamed, and not those of a dropped namesake', async () => {
+    await using server = await temporaryPostgres();
+    await using client = await PostgresClient.connect(server);
+    await client.query('CREATE TABLE t (id int PRIMARY KEY, a text, b text, gone text, last text)');
+    await client.query("INSERT INTO t VALUES (1, 'a1', 'b1', 'g1', 'l1')");
+    const log = new MemoryEventLog();
+    const { stop } = await capturing(server, log);
+    const config = connectorConfig(server);
+    await using t = await lakeTest(undefined, { log });
+    await using running = t.start({
+      isTable: (topic) => topic === TOPIC,
+      describe: async (topic) =>
+        (await describeTables(server, config, 'native')).find((table) => table.topic === topic),
+    });
+    let records = 1;
+    const state = async (...statements: string[]) => {
+      for (const statement of statements) await client.query(statement);
+      await until(async () => (await recordsOf(log, TOPIC)).length >= records);
+      records += 1;
+      const table = (await running.writer.flush()).tables[TOPIC];
+      assert.ok(table);
+      const { rows } = await t.engine.query(
+        `SELECT CAST(to_json(s) AS VARCHAR) FROM (${inlineFiles(stateOf(t.lake, table))}) s ORDER BY id`,
+      );
+      return rows.map(([row]) => JSON.parse(row as string) as unknown);
+    };
+    const atSource = async () =>
+      (await client.query('SELECT to_json(t) AS row FROM t ORDER BY id')).map(
+        ({ row }) => JSON.parse(row ?? '') as unknown,
+      );
+
+    assert.deepEqual(await state(), await atSource());
+    const renamed = await state(
+      'ALTER TABLE t RENAME last TO final',
+      "INSERT INTO t VALUES (2, 'a2', 'b2', 'g2', 'f2')",
+    );
+    assert.deepEqual(renamed, await atSource());
+    const swapped = await state(
+      'ALTER TABLE t RENAME a TO tmp',
+      'ALTER TABLE t RENAME b TO a',
+      'ALTER TABLE t RENAME tmp TO b',
+      "INSERT INTO t (id, a, b) VALUES (3, 'a3', 'b3')",
+    );
+    assert.deepEqual(swapped, await atSource());
+    const anew = await state(
+      'ALTER TABLE t DROP gone',
+      "ALTER TABLE t ADD gone text DEFAULT 'new'",
+      "INSERT INTO t (id, gone) VALUES (4, 'g4')",
+    );
+    assert.deepEqual(anew, await atSource());
+    assert.deepEqual(t.asked, []);
+    await stop();
   });
 });

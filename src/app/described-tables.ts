@@ -31,6 +31,8 @@ export type DescribedColumn = Readonly<{
   isNullable: boolean;
   /** As text: what rows have that are older than the column, whose default PostgreSQL did not write into them. */
   missing?: string;
+  /** What it keeps under any name: the OID of its table, and its place there. */
+  number?: Readonly<{ table: number; column: number }>;
 }>;
 
 /**
@@ -84,13 +86,14 @@ function describe(
       // No publication that capture makes sends them.
       .filter(({ isGenerated }) => !isGenerated)
       .map((column) => {
-        const { isNotNull = false, labels, missing } = factsOf(column.name) ?? {};
+        const { isNotNull = false, labels, missing, number } = factsOf(column.name) ?? {};
         return {
           name: column.name,
           sqlType: column.typeName,
           type: labels === undefined ? valueTypeOf(column.typeOid, config, engine) : { labels },
           isNullable: !isNotNull,
           ...(missing !== undefined && { missing }),
+          ...(number !== undefined && { number: { table: table.oid, column: number } }),
         };
       }),
   };

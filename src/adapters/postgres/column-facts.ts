@@ -4,6 +4,8 @@ import type { TextQuery } from './client.ts';
 export type ColumnFacts = Readonly<{
   table: number;
   column: string;
+  /** Its place in the table, which no other column ever has there. */
+  number: number;
   isNotNull: boolean;
   /** Of an enum, or of a domain over one, in its order. */
   labels: readonly string[] | undefined;
@@ -17,9 +19,10 @@ export async function readColumnFacts(
   tables: readonly number[],
 ): Promise<readonly ColumnFacts[]> {
   const rows = await query(COLUMNS, [tables]);
-  return rows.map(({ attrelid, attname, attnotnull, labels, missing }) => ({
+  return rows.map(({ attrelid, attname, attnum, attnotnull, labels, missing }) => ({
     table: Number(attrelid),
     column: attname ?? '',
+    number: Number(attnum),
     isNotNull: attnotnull === 't',
     // The query below builds the JSON in the shape of the type.
     labels: labels ? (JSON.parse(labels) as readonly string[]) : undefined,
@@ -28,7 +31,7 @@ export async function readColumnFacts(
 }
 
 const COLUMNS = `
-  SELECT a.attrelid, a.attname, a.attnotnull,
+  SELECT a.attrelid, a.attname, a.attnum, a.attnotnull,
     (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)
       FROM pg_enum e
       WHERE e.enumtypid IN (t.oid, t.typbasetype)) AS labels,

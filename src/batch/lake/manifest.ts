@@ -82,7 +82,15 @@ export type LakeColumn = Readonly<{
   sqlType: string;
   /** As text: what rows have that were written before the column was added (a default that PostgreSQL did not write into them). */
   missing?: string;
+  /** Unknown where the catalogue was not asked while the table had these columns. */
+  number?: ColumnNumber;
 }>;
+
+/**
+ * What a column keeps under any name: the OID of its table and its `attnum` there, which no other
+ * column ever gets. A table that was created anew has another OID.
+ */
+export type ColumnNumber = Readonly<{ table: number; column: number }>;
 
 /**
  * Changes in the order of their offsets. Columns: those of the schema, and

@@ -3,6 +3,7 @@ import type { SqlColumn } from '../../ports/sql-engine.ts';
 import type { FileRelation } from '../../ports/warehouse.ts';
 import { sqlIdentifier, sqlString } from '../models/literal.ts';
 import type { LakeColumn, LakeSchema, LakeTable } from './manifest.ts';
+import { isSameNumber, sameColumn } from './same-column.ts';
 
 /** Of every change, beside the table's own columns. */
 export const CHANGE_COLUMNS: readonly SqlColumn[] = [
@@ -75,9 +76,7 @@ export class Rows {
     const distinct = [...new Set(names)];
     const selects = this.#sources.map(({ relation, schema, where }) => {
       const values = distinct.map((name) => {
-        const wanted = this.#wanted.get(name);
-        if (wanted === undefined || schema === undefined) return sqlIdentifier(name);
-        const value = columnOf(this.#schemas, schema, wanted);
+        const value = schema === undefined ? sqlIdentifier(name) : this.#valueOf(name, schema);
         return value === sqlIdentifier(name) ? value : `${value} AS ${sqlIdentifier(name)}`;
       });
       const conditions = [where, condition].filter((each) => each !== undefined);
@@ -88,6 +87,18 @@ export class Rows {
     });
     return selects.join('\nUNION ALL\n');
   }
+
+  #valueOf(name: string, schema: LakeSchema): string {
+    const wanted = this.#wanted.get(name);
+    if (wanted !== undefined) return columnOf(this.#schemas, schema, wanted);
+    if (name !== '__unfit' && name !== '__unavailable') return sqlIdentifier(name);
+    const renamed = [...this.#wanted.values()].flatMap((each) => {
+      const { held } = heldFor(this.#schemas, schema, each);
+      const isRenamed = held !== undefined && held.name !== each.column.name;
+      return isRenamed ? [[held.name, each.column.name] as const] : [];
+    });
+    return renamedIn(name, renamed);
+  }
 }
 
 /**
@@ -97,22 +108,54 @@ export class Rows {
 function columnOf(
   schemas: readonly LakeSchema[],
   schema: LakeSchema,
-  { column: { name, type }, schema: wantedIn }: WantedColumn,
+  wanted: WantedColumn,
 ): string {
-  const isIn = ({ columns }: LakeSchema): boolean => columns.some((each) => each.name === name);
-  const [first, last] = schema.id < wantedIn ? [schema.id, wantedIn] : [wantedIn, schema.id];
-  const between = schemas.slice(first, last + 1);
-  const held = between.every(isIn) ? columnIn(schema, name) : undefined;
-  if (held?.type === type) return sqlIdentifier(name);
-  if (held !== undefined) return `TRY_CAST(${sqlIdentifier(name)} AS ${castable(type)})`;
-  const came = between.slice(between.findLastIndex((each) => !isIn(each)) + 1)[0];
-  const missing = schema.id < wantedIn && came && columnIn(came, name)?.missing;
-  if (missing !== undefined && missing !== false) return constantSql(missing, type);
+  const { type } = wanted.column;
+  const { held, missing } = heldFor(schemas, schema, wanted);
+  if (held?.type === type) return sqlIdentifier(held.name);
+  if (held !== undefined) return `TRY_CAST(${sqlIdentifier(held.name)} AS ${castable(type)})`;
+  if (missing !== undefined) return constantSql(missing, type);
   return type.endsWith('[]') ? 'NULL' : `CAST(NULL AS ${castable(type)})`;
 }
 
-function columnIn({ columns }: LakeSchema, name: string): LakeColumn | undefined {
-  return columns.find((each) => each.name === name);
+/** The column under which rows of `schema` have it; or what those have that are older than it. */
+function heldFor(
+  schemas: readonly LakeSchema[],
+  schema: LakeSchema,
+  { column, schema: wantedIn }: WantedColumn,
+): Readonly<{ held?: LakeColumn; missing?: string }> {
+  const isOlder = schema.id < wantedIn;
+  const between = isOlder
+    ? schemas.slice(schema.id, wantedIn + 1).toReversed()
+    : schemas.slice(wantedIn, schema.id + 1);
+  const numbered = schema.columns.find((each) => isSameNumber(each, column));
+  if (numbered !== undefined) return { held: numbered };
+  let last = column;
+  for (const { columns } of between) {
+    const here = sameColumn(columns, last);
+    if (here === undefined)
+      return isOlder && last.missing !== undefined ? { missing: last.missing } : {};
+    const number = here.number ?? last.number;
+    last = { ...here, ...(number !== undefined && { number }) };
+  }
+  return { held: last };
+}
+
+/** As it names columns, a value of the lake's own that does so, with other names for some. */
+function renamedIn(
+  own: '__unfit' | '__unavailable',
+  names: readonly (readonly [from: string, to: string])[],
+): string {
+  const end = own === '__unfit' ? ':' : '';
+  // Names may have been swapped: each becomes something first that no JSON has.
+  const steps = [
+    ...names.map(([from], index) => [JSON.stringify(from) + end, `""${index}""`]),
+    ...names.map(([, to], index) => [`""${index}""`, JSON.stringify(to) + end]),
+  ];
+  return steps.reduce(
+    (value, [from = '', to = '']) => `replace(${value}, ${sqlString(from)}, ${sqlString(to)})`,
+    sqlIdentifier(own),
+  );
 }
 
 /**

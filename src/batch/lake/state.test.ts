@@ -19,7 +19,7 @@ import { compact } from './compaction.ts';
 import { COMPACT_ALL, type CompactionPolicy } from './compaction-plan.ts';
 import { inlineFiles } from './inline-files.ts';
 import { Lake } from './lake.ts';
-import type { LakeReset, LakeTable } from './manifest.ts';
+import type { LakeReset, LakeSchema, LakeTable } from './manifest.ts';
 import { changesOf, stateOf } from './state.ts';
 import type { TableRelation, UpTo } from './table-relation.ts';
 
@@ -118,6 +118,53 @@ describe('stateOf', { concurrency: 2 }, () => {
       }
     });
   }
+});
+
+test('values left out before names were swapped are those of their column', async () => {
+  await using at = await place();
+  const { lake, engine } = at;
+  const numbered = (id: number, names: readonly string[]): LakeSchema => ({
+    id,
+    columns: names.map((name, index) => ({
+      name,
+      source: name,
+      type: 'VARCHAR',
+      sqlType: 'text',
+      number: { table: 7, column: index + 1 },
+    })),
+  });
+  const table: TestTable = {
+    topic: 'shop.public.t',
+    schema: 'public',
+    name: 't',
+    key: ['id'],
+    schemas: [numbered(0, ['id', 'a', 'b']), numbered(1, ['id', 'b', 'a'])],
+  };
+  const at0 = { partition: 0, timeMs: START_MS };
+  await writeChanges(
+    lake,
+    engine,
+    table,
+    [
+      { ...at0, op: 'c', offset: 0, schema: 0, row: { id: '1', a: 'first', b: 'x' } },
+      { ...at0, op: 'u', offset: 1, schema: 0, row: { id: '1', b: 'y' }, unavailable: ['a'] },
+      { ...at0, op: 'c', offset: 2, schema: 1, row: { id: '2', b: 'p', a: 'q' } },
+    ],
+    { offsets: { 0: 3 } },
+  );
+  const found = must((await lake.manifest()).tables[table.topic], 'it was written');
+  assert.deepEqual(await rowsOf(engine, stateOf(lake, found)), [
+    '["1","first","y"]',
+    '["2","p","q"]',
+  ]);
+  const changes = await engine.query(
+    `SELECT b, a, __unavailable FROM (${inlineFiles(changesOf(lake, found))}) ORDER BY __offset`,
+  );
+  assert.deepEqual(changes.rows, [
+    ['first', 'x', null],
+    [null, 'y', '["b"]'],
+    ['p', 'q', null],
+  ]);
 });
 
 test('a column that was added later has its default in older rows, and an older type is cast', async () => {

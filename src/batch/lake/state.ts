@@ -11,6 +11,7 @@ import {
   type RowSource,
   type WantedColumn,
 } from './row-source.ts';
+import { isSameNumber, sameColumn } from './same-column.ts';
 import { type Cut, planState, type StatePlan } from './state-plan.ts';
 import type { TableRelation, UpTo } from './table-relation.ts';
 
@@ -92,7 +93,7 @@ function relationOf(
     base,
     isOnePartition: Object.keys(table.offsets).length < 2,
     afterResets: afterResets(plan),
-    unavailable: own.map(({ name }) => name).filter((name) => plan.unavailable.has(name)),
+    unavailable: leftOutColumns(table, plan),
   };
   return {
     relations: [...changes.relations, ...base.relations],
@@ -260,10 +261,22 @@ function typed(
 /** Today's, then those of before as they last were. */
 function columnsEver({ schemas }: LakeTable): WantedColumn[] {
   const columns = new Map<string, WantedColumn>();
+  const isRenamed = (column: LakeColumn): boolean =>
+    [...columns.values()].some((each) => isSameNumber(each.column, column));
   for (const { id, columns: own } of schemas.toReversed())
     for (const column of own)
-      if (!columns.has(column.name)) columns.set(column.name, { column, schema: id });
+      if (!columns.has(column.name) && !isRenamed(column))
+        columns.set(column.name, { column, schema: id });
   return [...columns.values()];
+}
+
+/** Those that changes of whatever schema leave out, by the names that are wanted. */
+function leftOutColumns({ schemas }: LakeTable, { schema, unavailable }: StatePlan): string[] {
+  return schema.columns
+    .filter((wanted) =>
+      schemas.some(({ columns }) => unavailable.has(sameColumn(columns, wanted)?.name ?? '')),
+    )
+    .map(({ name }) => name);
 }
 
 function plain({ name, type }: LakeColumn): SqlColumn {

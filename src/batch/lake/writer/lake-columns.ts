@@ -1,5 +1,6 @@
 import { lakeTypeOf } from '../column-type.ts';
 import type { LakeColumn, LakeSchema } from '../manifest.ts';
+import { isSameNumber } from '../same-column.ts';
 import type { SourceTable } from './source-table.ts';
 
 /** The lake's columns for the columns of change events, in their order. */
@@ -20,6 +21,7 @@ export function lakeColumns(
 ): LakeColumn[] {
   const taken = new Set<string>();
   const nameBefore = new Map(before.map((column) => [column.source, column]));
+  const isToday = source !== undefined && isTodayOf(source, names);
   const columns = names.map((name) => {
     const today = source?.columns.find((column) => column.name === name);
     const sqlType = today?.sqlType ?? nameBefore.get(name)?.sqlType ?? inferred.get(name) ?? 'text';
@@ -29,6 +31,7 @@ export function lakeColumns(
       type: lakeTypeOf(sqlType),
       sqlType,
       ...(today?.missing !== undefined && { missing: today.missing }),
+      ...(isToday && today?.number !== undefined && { number: today.number }),
     };
   });
   return columns.map((column) => ({ ...column, name: freeName(column.name, taken) }));
@@ -43,7 +46,13 @@ function freeName(name: string, taken: Set<string>): string {
   return free;
 }
 
-export function hasNames(columns: readonly { name: string }[], names: readonly string[]): boolean {
+/**
+ * Whether events with columns of these names are rows of the table as it is now. Where columns have
+ * numbers they stand in order of these, so that another order tells of swapped names.
+ */
+export function isTodayOf({ columns }: SourceTable, names: readonly string[]): boolean {
+  if (columns.some(({ number }) => number !== undefined))
+    return isInOrder(columns, ({ name }) => name, names);
   const known = new Set(columns.map(({ name }) => name));
   return known.size === names.length && names.every((name) => known.has(name));
 }
@@ -54,12 +63,32 @@ export function isOf(schema: LakeSchema, names: readonly string[]): boolean {
   return known.size === names.length && names.every((name) => known.has(name));
 }
 
-/** Whether values stand in both in the same form. */
-export function haveSameTypes(a: readonly LakeColumn[], b: readonly LakeColumn[]): boolean {
+/** As `isOf`, with the columns in this order. */
+export function isOfOrder({ columns }: LakeSchema, names: readonly string[]): boolean {
+  return isInOrder(columns, ({ source }) => source, names);
+}
+
+function isInOrder<T>(
+  columns: readonly T[],
+  nameOf: (column: T) => string,
+  names: readonly string[],
+): boolean {
+  return columns.length === names.length && columns.every((each, at) => nameOf(each) === names[at]);
+}
+
+/** Whether both are the same columns, with values in the same form. */
+export function areSame(a: readonly LakeColumn[], b: readonly LakeColumn[]): boolean {
   return (
     a.length === b.length &&
     a.every((column) =>
-      b.some(({ source, sqlType }) => source === column.source && sqlType === column.sqlType),
+      b.some(
+        (other) =>
+          other.source === column.source &&
+          other.sqlType === column.sqlType &&
+          (other.number === undefined ||
+            column.number === undefined ||
+            isSameNumber(other, column) === true),
+      ),
     )
   );
 }

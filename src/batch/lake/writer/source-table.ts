@@ -1,3 +1,5 @@
+import type { ColumnNumber } from '../manifest.ts';
+
 /** A captured table, as the source's catalogue tells it now. */
 export type SourceTable = Readonly<{
   schema: string;
@@ -13,4 +15,5 @@ export type SourceColumn = Readonly<{
   sqlType: string;
   /** As text: what rows have that are older than the column, whose default PostgreSQL did not write into them. */
   missing?: string;
+  number?: ColumnNumber;
 }>;

@@ -9,6 +9,7 @@ import type {
   Manifest,
 } from '../manifest.ts';
 import { MillraceError } from '../../../domain/errors.ts';
+import { isSameNumber } from '../same-column.ts';
 
 /** What a flush adds to a table, over what the manifest had when it began. */
 export class TableDraft {
@@ -63,7 +64,16 @@ export class TableDraft {
   get hasOtherKey(): boolean {
     const { before, key } = this;
     if (before === undefined || before.changes.length + before.bases.length === 0) return false;
-    return key.length !== before.key.length || key.some((name, at) => name !== before.key[at]);
+    const numbered = (schemas: readonly LakeSchema[], name: string) => ({
+      number: schemas.at(-1)?.columns.find((column) => column.name === name)?.number,
+    });
+    // Names may have been swapped.
+    const isOther = (name: string): boolean =>
+      isSameNumber(numbered(this.schemas, name), numbered(before.schemas, name)) === false;
+    return (
+      key.length !== before.key.length ||
+      key.some((name, at) => name !== before.key[at] || isOther(name))
+    );
   }
 
   /**

@@ -17,7 +17,7 @@ import {
   OTHER_COLUMNS,
 } from './change-sql.ts';
 import type { EventFile } from './event-file.ts';
-import { hasNames, haveSameTypes, inferredType, isOf, lakeColumns } from './lake-columns.ts';
+import { areSame, inferredType, isOf, isOfOrder, isTodayOf, lakeColumns } from './lake-columns.ts';
 import { problemOf } from './unreadable-records.ts';
 import { type EventSample, isUnexpected } from './event-sample.ts';
 import type { SourceTable } from './source-table.ts';
@@ -180,13 +180,20 @@ export class TableWriter {
     const { last } = plan;
     const isLast = last !== undefined && isOf(last, names);
     const isDoubtful = isLast && sample !== undefined && this.#isDoubtful(last, sample);
-    if (isLast && this.#isDescribed && !isDoubtful) return last;
+    const order = JSON.stringify(names);
+    // Of a table whose names were swapped, events have the same names in another order.
+    const isReordered = isLast && isNumbered(last) && !isOfOrder(last, names);
+    const isSwapped = isReordered && !this.#isConfirmed(order);
+    if (isLast && this.#isDescribed && !isDoubtful && !isSwapped)
+      return isReordered ? plan.inOrder(names, last) : last;
     const source = await this.#describe(isLast);
-    const isToday = source !== undefined && hasNames(source.columns, names);
+    const isToday = source !== undefined && isTodayOf(source, names);
+    if (isSwapped && source !== undefined) this.#confirm(order);
     if (isLast) {
+      if (!isToday) return isReordered ? plan.inOrder(names, last) : last;
       const columns = lakeColumns(names, { source, before: plan.columns, inferred: new Map() });
-      const isSame = !isToday || haveSameTypes(last.columns, columns);
-      return isSame ? last : this.#retype(plan, columns);
+      if (!areSame(last.columns, columns)) return this.#retype(plan, columns);
+      return isNumbered(last) ? last : plan.number(last, columns);
     }
     const known = isToday ? undefined : plan.schemas.find((schema) => isOf(schema, names));
     if (known !== undefined) return known;
@@ -233,9 +240,9 @@ export class TableWriter {
     if (open.length === 0) return undefined;
     const source = await this.#describe(true);
     for (const column of open) this.#confirm(column.source);
-    if (source === undefined || !hasNames(source.columns, names)) return undefined;
+    if (source === undefined || !isTodayOf(source, names)) return undefined;
     const columns = lakeColumns(names, { source, before: plan.columns, inferred: new Map() });
-    return haveSameTypes(schema.columns, columns) ? undefined : this.#retype(plan, columns);
+    return areSame(schema.columns, columns) ? undefined : this.#retype(plan, columns);
   }
 
   /** What was confirmed was the types of before: they may change again at once. */
@@ -295,6 +302,10 @@ export class TableWriter {
   }
 }
 
+function isNumbered({ columns }: LakeSchema): boolean {
+  return columns.some(({ number }) => number !== undefined);
+}
+
 function nameOf({ name }: Readonly<{ name: string }>): string {
   return name;
 }
@@ -331,6 +342,25 @@ class Plan {
     const schema = { id: this.schemas.length, columns };
     this.schemas = [...this.schemas, schema];
     return schema;
+  }
+
+  /** The newest schema whose columns come in this order. */
+  inOrder(names: readonly string[], otherwise: LakeSchema): LakeSchema {
+    return this.schemas.findLast((schema) => isOfOrder(schema, names)) ?? otherwise;
+  }
+
+  /** The schema, known by the numbers of its columns too. */
+  number(schema: LakeSchema, columns: readonly LakeColumn[]): LakeSchema {
+    const numbers = new Map(columns.map(({ source, number }) => [source, number]));
+    const numbered = {
+      ...schema,
+      columns: schema.columns.map((column) => {
+        const number = numbers.get(column.source);
+        return { ...column, ...(number !== undefined && { number }) };
+      }),
+    };
+    this.schemas = this.schemas.map((each) => (each.id === schema.id ? numbered : each));
+    return numbered;
   }
 
   /** `key`: names in the events; undefined when no event told. */
