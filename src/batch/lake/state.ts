@@ -126,10 +126,17 @@ FROM (${changes.select([...names, ...key, ...place, '__unavailable'], "__op <> '
 SEMI JOIN (${lastOf(parts)}) l ON ${same('l', 'c', place)}${joins}`;
   const unchanged = (): string => `SELECT ${list(names, 'b')}
 FROM (${base.select([...names, ...key], afterResets)}) b
-ANTI JOIN (${changes.select(key, isRow)}) k ON ${same('k', 'b', key, 'IS NOT DISTINCT FROM')}`;
+ANTI JOIN (${changes.select(key, isRow)}) k ON ${same('k', 'b', key, 'IS NOT DISTINCT FROM')}
+CROSS JOIN ${ONE_OF_MANY}`;
   const state = base.isEmpty ? changed : `${changed}\nUNION ALL\n${unchanged()}`;
   return ctes.length === 0 ? state : `WITH ${ctes.join(',\n')}\n${state}`;
 }
+
+/**
+ * One row. DuckDB takes a join with it for five times as many rows, and an anti join for a fifth of
+ * them; without it, joins with a large table's state are built on the wrong side.
+ */
+const ONE_OF_MANY = `(SELECT 1 FROM (VALUES ${Array.from({ length: 25 }, (_, n) => `(${n})`).join(', ')}) v(n) WHERE n = 0) one`;
 
 /** Where the last change of each key stands. */
 function lastOf(parts: Parts): string {
