@@ -1,8 +1,7 @@
 import { SingleBar } from 'cli-progress';
 import type { ModelReport, RunEvent, TestReport } from '../app/batch/run-models.ts';
-
+import { counted } from '../lib/counted.ts';
 import type { Terminal } from './terminal.ts';
-import { formatCount } from './units.ts';
 
 /**
  * Prints a line for each model as it ends, and for each test: all of them, or those alone that did not
@@ -120,7 +119,7 @@ export function testLine(
 }
 
 function rowsText(rows: number): string {
-  return `${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}`;
+  return counted(rows, 'row');
 }
 
 function timeText(seconds: number): string {

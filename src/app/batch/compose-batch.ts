@@ -5,6 +5,7 @@ import { Lake } from '../../batch/lake/lake.ts';
 import { LakeUpkeep } from '../../batch/lake/lake-upkeep.ts';
 import { failedModels, isFailure, type RunReport } from '../../batch/run/run-report.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { counted } from '../../lib/counted.ts';
 import type { EventLog } from '../../ports/event-log.ts';
 import type { Store } from '../../ports/store.ts';
 import type { Part } from '../compose.ts';
@@ -148,7 +149,7 @@ function logFailures({ runId, models, tests }: RunReport, logger: Logger): void 
     }
   for (const test of tests)
     if (isFailure(test)) {
-      const found = test.outcome === 'failed' ? `${test.rows} rows` : test.outcome;
+      const found = test.outcome === 'failed' ? counted(test.rows, 'row') : test.outcome;
       const say = test.severity === 'warn' ? 'warn' : 'error';
       logger[say]({ part: 'batch', runId, model: test.model }, `test ${test.name}: ${found}`);
     }

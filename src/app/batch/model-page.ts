@@ -1,4 +1,5 @@
 import type { SqlColumn } from '../../ports/sql-engine.ts';
+import { counted } from '../../lib/counted.ts';
 import type { Model, ModelTest } from '../../batch/models/model.ts';
 import { escapeHtml, type GraphNode, graphSvg } from './model-graph.ts';
 
@@ -30,7 +31,7 @@ ${STYLE}</style>
 <body>
 <header>
 <h1>${escapeHtml(title)}</h1>
-<p>${models.length} ${models.length === 1 ? 'model' : 'models'}</p>
+<p>${counted(models.length, 'model')}</p>
 </header>
 <div class="graph">
 ${graphSvg(graphOf(models))}
@@ -90,7 +91,7 @@ function facts(documented: DocumentedModel): readonly (readonly [string, string]
   const made =
     lastBuiltAtMs === undefined
       ? 'never'
-      : `${new Date(lastBuiltAtMs).toISOString()}${rowCount === undefined ? '' : `, ${rowCount.toLocaleString('en-US')} rows`}`;
+      : `${new Date(lastBuiltAtMs).toISOString()}${rowCount === undefined ? '' : `, ${counted(rowCount, 'row')}`}`;
   const all: readonly (readonly [string, string])[] = [
     ['kept as', header.materialization.replaceAll('_', ' ')],
     ['reads', reads.join(', ')],
@@ -150,8 +151,8 @@ function words(test: ModelTest): string {
       return test.expression;
     case 'row_count':
       return [
-        ...(test.min === undefined ? [] : [`at least ${test.min} rows`]),
-        ...(test.max === undefined ? [] : [`at most ${test.max} rows`]),
+        ...(test.min === undefined ? [] : [`at least ${counted(test.min, 'row')}`]),
+        ...(test.max === undefined ? [] : [`at most ${counted(test.max, 'row')}`]),
       ].join(', ');
     case 'freshness':
       return `newest at most ${test.maxAgeSeconds} s old`;

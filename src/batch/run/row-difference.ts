@@ -1,4 +1,5 @@
 import type { SqlRows, SqlValue } from '../../ports/sql-engine.ts';
+import { counted } from '../../lib/counted.ts';
 import { must } from '../../lib/must.ts';
 import type { UnitRow } from './unit-test-file.ts';
 
@@ -48,7 +49,7 @@ export function differences(
   for (const at of surplus)
     lines.push(`not expected: ${shown(must(found.rows[at], 'it is one of them'), all, names)}`);
   if (lines.length <= MOST_LINES) return lines;
-  return [...lines.slice(0, MOST_LINES), `and ${lines.length - MOST_LINES} rows more`];
+  return [...lines.slice(0, MOST_LINES), `and ${counted(lines.length - MOST_LINES, 'row')} more`];
 }
 
 type Wanted = Readonly<{ row: Row; columns: readonly number[] }>;

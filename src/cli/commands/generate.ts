@@ -1,9 +1,10 @@
 import { Command, Option } from 'commander';
 import { runGenerate } from '../../app/operations/generate.ts';
+import { counted } from '../../lib/counted.ts';
 import { parseInteger, parsePositiveInteger } from '../arguments.ts';
 import { dataDirOf, pipelineDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
-import { formatCount, formatDuration, formatRate } from '../units.ts';
+import { formatDuration, formatRate } from '../units.ts';
 
 type GenerateFlags = Readonly<{
   rate?: number;
@@ -43,7 +44,7 @@ export function generateCommand(context: Context): Command {
       );
       const tookMs = performance.now() - startedMs;
       await terminal.print(
-        `${formatCount(rows)} rows in ${formatDuration(tookMs)} (${formatRate((rows / tookMs) * 1000)})`,
+        `${counted(rows, 'row')} in ${formatDuration(tookMs)} (${formatRate((rows / tookMs) * 1000)})`,
       );
     });
   return withExamples(

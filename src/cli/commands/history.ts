@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { type ColumnChange, type RowEvent, rowHistory } from '../../app/batch/history.ts';
+import { counted } from '../../lib/counted.ts';
 import { parsePositiveInteger } from '../arguments.ts';
 import { batchPlacesOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
@@ -36,7 +37,7 @@ export function historyCommand(context: Context): Command {
         terminal.note(`The lake knows of no row ${key} in ${table}.`);
       } else if (count > newest.length && limit !== undefined)
         terminal.note(
-          `the newest ${formatCount(newest.length)} of ${formatCount(count)} changes: --limit for more`,
+          `the newest ${formatCount(newest.length)} of ${counted(count, 'change')}: --limit for more`,
         );
     });
   return withExamples(
@@ -64,7 +65,7 @@ function headOf(event: RowEvent, colours: Terminal['colours']): string {
       return colours.yellow('gone, as a copy of the table found; how it went is not known');
     case 'gap':
       return colours.yellow(
-        `${formatCount(event.records)} changes of the table are missing here, perhaps some of this row`,
+        `${counted(event.records, 'change')} of the table ${event.records === 1 ? 'is' : 'are'} missing here, perhaps of this row`,
       );
     default: {
       const { what, transaction, actor, facts } = event;

@@ -7,6 +7,7 @@ import {
   type ListedTable,
   listTables,
 } from '../../app/batch/lake-commands.ts';
+import { counted } from '../../lib/counted.ts';
 import { confirmed } from '../confirmation.ts';
 import { batchPlacesOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
@@ -95,15 +96,13 @@ function compactCommand(context: Context): Command {
           if (json) terminal.show(JSON.stringify(step));
           else if (step.did === 'merged')
             terminal.show(
-              `${step.topic}: ${formatCount(step.files)} files are one, of ${formatCount(step.rows)} changes`,
+              `${step.topic}: ${counted(step.files, 'file is', 'files are')} one, of ${counted(step.rows, 'change')}`,
             );
           else if (step.did === 'based')
-            terminal.show(
-              `${step.topic}: ${formatCount(step.rows)} ${step.rows === 1 ? 'row' : 'rows'} written down`,
-            );
+            terminal.show(`${step.topic}: ${counted(step.rows, 'row')} written down`);
           else if (step.did === 'dropped')
-            terminal.show(`${step.topic}: ${formatCount(step.files)} files past retention dropped`);
-          else terminal.show(`${formatCount(step.files)} replaced files deleted`);
+            terminal.show(`${step.topic}: ${counted(step.files, 'file')} past retention dropped`);
+          else terminal.show(`${counted(step.files, 'replaced file')} deleted`);
         },
         signal,
       );
@@ -130,7 +129,7 @@ function exportCommand(context: Context): Command {
       const wanted = { table, timeMs: at, to: resolve(cwd, to) };
       const rows = await exportTable(places, wanted, signal);
       if (json) await terminal.printJson({ table, file: to, rows });
-      else await terminal.print(`${formatCount(rows)} rows in ${to}`);
+      else await terminal.print(`${counted(rows, 'row')} in ${to}`);
     });
   return withExamples(
     command,
@@ -149,7 +148,7 @@ function forgetCommand(context: Context): Command {
       const { terminal } = context;
       const places = batchPlacesOf(context, command);
       const [table] = await listTables(places, name);
-      const what = `${formatCount(table?.changes ?? 0)} changes of ${table?.table ?? name}`;
+      const what = `${counted(table?.changes ?? 0, 'change')} of ${table?.table ?? name}`;
       const question = `Drop ${what}? What the log no longer holds of them is lost.`;
       if (!yes && !(await confirmed(question, context))) {
         await terminal.print('Nothing was dropped.');

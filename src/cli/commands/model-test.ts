@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { refuseFailed, testModels, type TestedModels } from '../../app/batch/run-models-command.ts';
 import type { UnitTestReport } from '../../app/batch/run-models.ts';
+import { counted } from '../../lib/counted.ts';
 import type { Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { ModelProgress, testLine } from '../model-progress.ts';
@@ -111,7 +112,7 @@ function summary({ unit, data }: TestedModels): string {
   ).length;
   const failed = all.length - passed - skipped - warned;
   const told = [
-    `${passed} of ${all.length} tests passed`,
+    `${passed} of ${counted(all.length, 'test')} passed`,
     ...(warned === 0 ? [] : [`${warned} warned`]),
     ...(failed === 0 ? [] : [`${failed} failed`]),
     ...(skipped === 0 ? [] : [`${skipped} skipped`]),

@@ -10,6 +10,7 @@ import {
   showModel,
 } from '../../app/batch/model-commands.ts';
 import { writeModelDocs } from '../../app/batch/model-docs.ts';
+import { counted } from '../../lib/counted.ts';
 import { parsePositiveInteger } from '../arguments.ts';
 import { type Context, dataDirOf, pipelineDirOf } from '../context.ts';
 import { withExamples } from '../examples.ts';
@@ -107,7 +108,6 @@ function compileCommand(context: Context): Command {
 }
 
 function summary({ models, tests }: CompiledProject): string {
-  const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;
   return `${counted(models.length, 'model')}, ${counted(tests, 'test')}: all well.`;
 }
 
@@ -147,7 +147,7 @@ function showCommand(context: Context): Command {
       const { rowCount = rows.length } = shown;
       if (rowCount > rows.length)
         terminal.note(
-          `${formatCount(rows.length)} of ${formatCount(rowCount)} rows: --limit for more`,
+          `${formatCount(rows.length)} of ${counted(rowCount, 'row')}: --limit for more`,
         );
     });
   return withExamples(
@@ -175,10 +175,7 @@ function docsCommand(context: Context): Command {
         signal,
       );
       if (json) await terminal.printJson({ file, models });
-      else
-        await terminal.print(
-          `Wrote ${relative(cwd, file)}: ${models} ${models === 1 ? 'model' : 'models'}.`,
-        );
+      else await terminal.print(`Wrote ${relative(cwd, file)}: ${counted(models, 'model')}.`);
     });
   return withExamples(command, 'millrace model docs', 'millrace model docs --to ./site');
 }

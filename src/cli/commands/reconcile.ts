@@ -1,11 +1,12 @@
 import { Command } from 'commander';
 import type { ReconcileEvent } from '../../app/operations/operations.ts';
 import { callOperation } from '../../app/operations/call.ts';
+import { counted } from '../../lib/counted.ts';
 import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import type { Terminal } from '../terminal.ts';
 import { EqualFigures } from '../equal-figures.ts';
-import { formatCount, formatDuration } from '../units.ts';
+import { formatDuration } from '../units.ts';
 
 export function reconcileCommand(context: Context): Command {
   const command = new Command('reconcile')
@@ -41,7 +42,7 @@ function eventLine(
       : `${colours.red('DIFFERS')} ${name}: source ${source}, store ${store}`;
   }
   const { figures, differences, tookMs } = event;
-  return `${formatCount(figures)} figures compared in ${formatDuration(tookMs)}, ${formatCount(differences)} differences`;
+  return `${counted(figures, 'figure')} compared in ${formatDuration(tookMs)}, ${counted(differences, 'difference')}`;
 }
 
 function equalLine(text: string, { colours }: Pick<Terminal, 'colours'>): string {

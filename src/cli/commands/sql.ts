@@ -3,6 +3,7 @@ import { extname, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import { LakeQuery } from '../../app/batch/sql.ts';
 import { MillraceError } from '../../domain/errors.ts';
+import { counted } from '../../lib/counted.ts';
 import type { SqlRows } from '../../ports/sql-engine.ts';
 import { parsePositiveInteger } from '../arguments.ts';
 import { batchPlacesOf, type Context } from '../context.ts';
@@ -155,5 +156,5 @@ function plan({ rows }: SqlRows): string[] {
 }
 
 function note(rows: number, output: string, { terminal }: Context): void {
-  terminal.note(`Wrote ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'} to ${output}.`);
+  terminal.note(`Wrote ${counted(rows, 'row')} to ${output}.`);
 }

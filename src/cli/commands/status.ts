@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { StatusReport } from '../../app/operations/operations.ts';
 import { callOperation } from '../../app/operations/call.ts';
 import type { ConnectorStatus, ProcessorStatus } from '../../domain/status.ts';
+import { counted } from '../../lib/counted.ts';
 import { withoutPassword } from '../address.ts';
 import { placeOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
@@ -71,7 +72,7 @@ function stateOf(report: StatusReport, colours: Terminal['colours']): string {
   if (!running) return `${colours.yellow('not running')}; below is what was last known`;
   if (pid === undefined) {
     const processes = new Set(workers.map(({ worker }) => worker)).size;
-    return `${colours.green('running')} in ${processes} ${processes === 1 ? 'process' : 'processes'}`;
+    return `${colours.green('running')} in ${counted(processes, 'process', 'processes')}`;
   }
   const since = startedAtMs === undefined ? '' : `, for ${formatDuration(atMs - startedAtMs)}`;
   return `${colours.green('running')} (pid ${pid}${since})`;
@@ -141,7 +142,7 @@ function copyLines({ copy = [] }: ConnectorStatus): string[] {
     .filter(({ done }) => !done)
     .map(
       ({ table, rows, estimatedRows }) =>
-        `  copying ${table}: ${formatCount(rows)} rows${estimatedRows < 0 ? '' : ` of about ${formatCount(estimatedRows)}`}`,
+        `  copying ${table}: ${counted(rows, 'row')}${estimatedRows < 0 ? '' : ` of about ${formatCount(estimatedRows)}`}`,
     );
 }
 

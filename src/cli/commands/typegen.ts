@@ -1,6 +1,7 @@
 import { relative } from 'node:path';
 import { Command } from 'commander';
 import { typegen, type TypegenOutcome } from '../../app/scaffold/typegen.ts';
+import { counted } from '../../lib/counted.ts';
 import { dataDirOf, pipelineDirOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 
@@ -42,7 +43,7 @@ function outcomeLines(
   cwd: string,
 ): string[] {
   const path = relative(cwd, file);
-  const count = tables.length === 1 ? '1 table' : `${tables.length} tables`;
+  const count = counted(tables.length, 'table');
   if (found === 'same') return [`${path} is what the database asks for: ${count}.`];
   if (!check) return [`Wrote ${path}: ${count}.`];
   if (difference === undefined) return [`${path} is missing: run \`millrace typegen\`.`];
