@@ -7,6 +7,9 @@ export interface RowFormat {
   linesOf(batch: SqlRows): string[];
 }
 
+/** Of a table on a terminal, where nobody reads more. */
+export const TERMINAL_ROWS = 100;
+
 export const ROW_FORMATS = ['table', 'csv', 'json'] as const;
 
 export function rowFormat(

@@ -4,11 +4,9 @@ import { compact, type CompactionStep } from '../../batch/lake/compaction.ts';
 import { COMPACT_ALL } from '../../batch/lake/compaction-plan.ts';
 import { stateSql } from '../../batch/lake/history.ts';
 import type { LakeColumn, LakeTable, Manifest } from '../../batch/lake/manifest.ts';
-import { parseRowKey } from '../../batch/lake/row-key.ts';
 import { sqlString } from '../../batch/models/literal.ts';
 import { findTable } from '../../batch/run/source-table.ts';
 import { MillraceError } from '../../domain/errors.ts';
-import type { SqlRows } from '../../ports/sql-engine.ts';
 import { type BatchPlaces, openEngine, openLakeThere } from './open.ts';
 
 /** What the lake has of a table, or of the logical messages. */
@@ -93,30 +91,13 @@ export async function compactLake(
   );
 }
 
-export type WantedRows = Readonly<{
+/** `to`: an absolute path. */
+export type Export = Readonly<{
   table: string;
   /** Undefined: now. */
-  timeMs?: number | undefined;
-  key?: string | undefined;
-  limit?: number | undefined;
+  timeMs: number | undefined;
+  to: string;
 }>;
-
-/** Throws `lake_table_unknown`, `lake_key_invalid`, `lake_horizon` and `lake_file_damaged`. */
-export async function* readTable(
-  places: BatchPlaces,
-  { table: name, timeMs, key, limit }: WantedRows,
-  signal: AbortSignal,
-): AsyncGenerator<SqlRows> {
-  const lake = await openLakeThere(places);
-  const table = readableTableOf(await lake.manifest(), name);
-  await using engine = await openEngine(places);
-  const wanted = {
-    timeMs,
-    ...(key !== undefined && { key: parseRowKey(table, key) }),
-    ...(limit !== undefined && { limit }),
-  };
-  yield* engine.read(await stateSql(lake, engine, table, wanted, signal), signal);
-}
 
 const FORMATS: Readonly<Record<string, string>> = {
   '.parquet': 'FORMAT parquet, COMPRESSION zstd',
@@ -126,10 +107,10 @@ const FORMATS: Readonly<Record<string, string>> = {
   '.ndjson': 'FORMAT json',
 };
 
-/** Writes the rows of a table to a file (an absolute path), whose ending tells the format; it is there once it is whole. Returns how many. */
+/** Writes the rows of a table to a file, whose ending tells the format; it is there once it is whole. Returns how many. */
 export async function exportTable(
   places: BatchPlaces,
-  { to, ...wanted }: WantedRows & Readonly<{ to: string }>,
+  { table: name, timeMs, to }: Export,
   signal: AbortSignal,
 ): Promise<number> {
   const format = FORMATS[extname(to).toLowerCase()];
@@ -142,9 +123,9 @@ export async function exportTable(
   if (folder?.isDirectory() !== true)
     throw new MillraceError('usage', { expected: 'a folder that is there', found: dirname(to) });
   const lake = await openLakeThere(places);
-  const table = readableTableOf(await lake.manifest(), wanted.table);
+  const table = readableTableOf(await lake.manifest(), name);
   await using engine = await openEngine(places);
-  const sql = await stateSql(lake, engine, table, { timeMs: wanted.timeMs }, signal);
+  const sql = await stateSql(lake, engine, table, { timeMs }, signal);
   const draft = `${to}.${process.pid}.part`;
   try {
     const rows = await engine.run(`COPY (${sql}) TO ${sqlString(draft)} (${format})`, signal);

@@ -1,16 +1,13 @@
 import { Command, Option } from 'commander';
-import { readTable } from '../../app/batch/lake-commands.ts';
+import { TableRows } from '../../app/batch/table-rows.ts';
 import { parsePositiveInteger } from '../arguments.ts';
 import { batchPlacesOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { parsePastTime } from '../past-time.ts';
-import { ROW_FORMATS, rowFormat } from '../row-format.ts';
+import { ROW_FORMATS, rowFormat, TERMINAL_ROWS } from '../row-format.ts';
 import { formatCount } from '../units.ts';
 
 type Flags = Readonly<{ format?: (typeof ROW_FORMATS)[number]; limit?: number; json?: true }>;
-
-/** What a person can look through. */
-const TABLE_ROWS = 1000;
 
 export function atCommand(context: Context): Command {
   const command = new Command('at')
@@ -27,8 +24,8 @@ export function atCommand(context: Context): Command {
       ).choices(ROW_FORMATS),
     )
     .option(
-      '--limit <count>',
-      `at most so many rows, in the order of the key (default: ${TABLE_ROWS} in a table, else all)`,
+      '--limit <rows>',
+      `print at most so many, the first in the order of the key (default: ${TERMINAL_ROWS} in a table on a terminal, else all)`,
       parsePositiveInteger,
     )
     .addOption(new Option('--json', 'print one JSON object a row').conflicts('format'))
@@ -37,19 +34,24 @@ export function atCommand(context: Context): Command {
     .action(async (timeMs: number, table: string, key: string | undefined, flags: Flags) => {
       const { terminal, signal } = context;
       const format = flags.json ? 'json' : (flags.format ?? 'table');
-      const { limit = format === 'table' ? TABLE_ROWS : undefined } = flags;
-      const places = batchPlacesOf(context, command);
+      const isCut = format === 'table' && terminal.isTty && flags.limit === undefined;
+      const limit = isCut ? TERMINAL_ROWS : flags.limit;
+      await using rows = await TableRows.open(
+        batchPlacesOf(context, command),
+        { table, timeMs, key },
+        signal,
+      );
       const lines = rowFormat(format, terminal.colours);
       let count = 0;
-      for await (const batch of readTable(places, { table, timeMs, key, limit }, signal)) {
+      for await (const batch of rows.read(limit)) {
         count += batch.rows.length;
-        await terminal.printAll(lines.linesOf(batch));
+        const text = lines.linesOf(batch);
+        if (text.length > 0) await terminal.print(text.join('\n'));
       }
       if (key !== undefined && count === 0) context.foundFailure();
-      if (format !== 'table') return;
-      if (count === 0) terminal.note('No rows.');
-      else if (count === limit)
-        terminal.note(`${formatCount(count)} ${count === 1 ? 'row' : 'rows'}; --limit for more`);
+      const more = isCut && count === limit ? (await rows.count()) - count : 0;
+      if (more > 0) terminal.note(`… and ${formatCount(more)} more; --limit for more of them`);
+      else if (format === 'table' && count === 0) terminal.note('No rows.');
     });
   return withExamples(
     command,

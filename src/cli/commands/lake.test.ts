@@ -13,8 +13,11 @@ import { Terminal } from '../terminal.ts';
 
 const MINUTE_MS = 60_000;
 
-/** Order 1 is created an hour ago and paid half an hour ago by Jane; order 2 is deleted a minute ago. */
-async function shop() {
+/**
+ * Order 1 is created an hour ago and paid half an hour ago by Jane; order 2 is deleted a minute ago. So
+ * many more are there for 40 minutes, from number 3 on.
+ */
+async function shop({ more = 0, isTty = false } = {}) {
   const batch = await TemporaryBatch.create();
   const lake = await Lake.open(batch.lakeDir);
   const nowMs = Date.now();
@@ -50,8 +53,11 @@ async function shop() {
       change('c', 1, 50, { id: '2', status: 'pending' }),
       change('u', 2, 30, { id: '1', status: 'paid' }),
       change('d', 3, 1, { id: '2', status: null }),
+      ...Array.from({ length: more }, (_, at) =>
+        change('c', at + 4, 40, { id: String(at + 3), status: 'paid' }),
+      ),
     ],
-    { offsets: { 0: 4 } },
+    { offsets: { 0: more + 4 } },
   );
   const said = change('m', 2, 30, { prefix: 'audit', content: '{"actor":"jane","ticket":4711}' });
   await writeChanges(lake, batch.engine, messages, [said], { offsets: { 0: 3 } });
@@ -59,7 +65,11 @@ async function shop() {
     const [out, err] = [new PassThrough(), new PassThrough()];
     let code = 0;
     const program = createProgram({
-      terminal: new Terminal({ out, err, noColour: true }),
+      terminal: new Terminal({
+        out: Object.assign(out, { isTTY: isTty }),
+        err,
+        noColour: true,
+      }),
       environment: () => ({}),
       cwd: batch.dir,
       signal: new AbortController().signal,
@@ -130,6 +140,19 @@ test('rows of the past are printed, and written to files', async () => {
   assert.equal(exported.code, 0, exported.err);
   const written = (await readFile(join(at.dir, 'orders.csv'), 'utf8')).trim().split('\n');
   assert.deepEqual(written.toSorted(byText), ['1,paid', '2,pending', 'id,status']);
+});
+
+test('a table of the past is cut on a terminal, and where it is asked for', async () => {
+  await using at = await shop({ more: 101, isTty: true });
+  const [cut, limited, csv] = await Promise.all([
+    at.run('at', '-20m', 'orders'),
+    at.run('at', '-20m', 'orders', '--limit', '1'),
+    at.run('at', '-20m', 'orders', '--format', 'csv'),
+  ]);
+  assert.equal(cut.out.trim().split('\n').length, 1 + 100);
+  assert.equal(cut.err, '… and 3 more; --limit for more of them\n');
+  assert.deepEqual(limited, { code: 0, out: 'id  status\n 1  paid\n', err: '' });
+  assert.equal(csv.out.trim().split('\n').length, 1 + 103);
 });
 
 test('a lake is listed, compacted, and forgets a table that it is told to', async () => {

@@ -9,7 +9,7 @@ import { parsePositiveInteger } from '../arguments.ts';
 import { batchPlacesOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { LineFile } from '../line-file.ts';
-import { ROW_FORMATS, rowFormat } from '../row-format.ts';
+import { ROW_FORMATS, rowFormat, TERMINAL_ROWS } from '../row-format.ts';
 import { parsePastTime } from '../past-time.ts';
 import { readStandardInput } from '../standard-input.ts';
 import { formatCount } from '../units.ts';
@@ -25,9 +25,6 @@ type Flags = Readonly<{
   limit?: number;
   json?: true;
 }>;
-
-/** Of a table on a terminal, where nobody reads more. */
-const TERMINAL_ROWS = 100;
 
 export function sqlCommand(context: Context): Command {
   const command = new Command('sql')
