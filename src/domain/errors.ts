@@ -74,7 +74,7 @@ export const REMEDIES = {
   disk_full: {
     retry: 'auto',
     exit: 69,
-    hint: 'Free space on the disk that holds the data directory, or the lake where MILLRACE_LAKE puts it elsewhere; work goes on by itself.',
+    hint: 'Free space on the disk of the file or folder named, else on those of the data directory and the lake. A Millrace that runs goes on by itself; what a command did not finish stays as it was: give it again.',
   },
   // lake and models
   lake_unusable: {
