@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, join, relative, sep } from 'node:path';
 import { MillraceError } from '../../domain/errors.ts';
 import { didYouMean } from '../../lib/suggestion.ts';
@@ -6,6 +6,7 @@ import { must } from '../../lib/must.ts';
 import { parseModelFile } from './model-file.ts';
 import type { Model } from './model.ts';
 import { type Problem, refuse } from './problem.ts';
+import { readProjectFile } from './project-file.ts';
 import { parseTemplate, tagsOf } from './template.ts';
 
 /** The models of a folder, which agree with each other. */
@@ -25,18 +26,14 @@ export async function loadModels(dir: string): Promise<ModelProject> {
   for (const path of await modelFiles(dir)) {
     const file = [basename(dir), ...relative(dir, path).split(sep)].join('/');
     const name = basename(path, '.sql');
-    const text = await readFile(path, 'utf8').catch((error: unknown) => {
-      problems.push({
-        file,
-        line: 1,
-        text: error instanceof Error ? error.message : String(error),
-      });
-      return undefined;
-    });
-    if (text === undefined) continue;
+    const read = (await readProjectFile(path)) ?? { problem: 'it went while it was to be read' };
+    if ('problem' in read) {
+      problems.push({ file, line: 1, text: read.problem });
+      continue;
+    }
     const problem = nameProblem(name);
     if (problem !== undefined) problems.push({ file, line: 1, text: problem });
-    models.push(parseModelFile(text, { name, file }, problems));
+    models.push(parseModelFile(read.text, { name, file }, problems));
   }
   refuseShared(models, problems);
   refuseUnknownRefs(models, problems);
@@ -77,7 +74,7 @@ async function modelFiles(dir: string): Promise<readonly string[]> {
   try {
     const entries = await readdir(dir, { recursive: true, withFileTypes: true });
     return entries
-      .filter((entry) => !entry.isDirectory() && /^[^.].*\.sql$/.test(entry.name))
+      .filter(({ name }) => /^[^.].*\.sql$/.test(name))
       .map((entry) => join(entry.parentPath, entry.name))
       .toSorted();
   } catch (error) {

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Model, Variables } from '../models/model.ts';
 import type { Problem } from '../models/problem.ts';
+import { readProjectFile } from '../models/project-file.ts';
 import type { ModelProject } from '../models/project.ts';
 import { YamlValue } from '../models/yaml-value.ts';
 
@@ -37,13 +37,11 @@ export async function readUnitTests(
   problems: Problem[],
 ): Promise<readonly UnitTest[]> {
   const file = model.file.replace(/\.sql$/, '.test.yaml');
-  try {
-    const text = await readFile(join(dirname(dir), file), 'utf8');
-    return parseUnitTests(text, { model: model.name, file }, problems);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
+  const read = await readProjectFile(join(dirname(dir), file));
+  if (read === undefined) return [];
+  if ('text' in read) return parseUnitTests(read.text, { model: model.name, file }, problems);
+  problems.push({ file, line: 1, text: read.problem });
+  return [];
 }
 
 function parseUnitTests(
