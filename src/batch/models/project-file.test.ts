@@ -27,7 +27,7 @@ describe('a file of a project', () => {
     await mkdir(join(dir, 'folder.sql'));
     await symlink('folder.sql', join(dir, 'linked.sql'));
     await writeFile(join(dir, 'latin.sql'), Buffer.from([0x53, 0xe4]));
-    execFileSync('mkfifo', [join(dir, 'pipe.sql')]);
+    execFileSync('/usr/bin/mkfifo', [join(dir, 'pipe.sql')]);
     const name = dir.split('/').at(-1) ?? '';
     await assert.rejects(loadModels(dir), {
       code: 'models_invalid',
