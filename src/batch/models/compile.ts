@@ -14,6 +14,7 @@ import { readProblems } from './reads-check.ts';
 import { resultProblems } from './result-columns.ts';
 import { findSource, fullName, sourceRelation, type SourceTable } from './source-table.ts';
 import { renderSql } from './template.ts';
+import { toldProblem } from './told-problem.ts';
 
 /** A model of which is known what it reads and what it gives. */
 export type CompiledModel = Readonly<{
@@ -53,7 +54,7 @@ export async function compileModels(
   signal: AbortSignal,
 ): Promise<Compilation> {
   await using tables = await EmptyTables.open(options.engine);
-  const compiler = new Compiler(options, tables);
+  const compiler = new Compiler(project, options, tables);
   for (const model of project.models) {
     signal.throwIfAborted();
     await compiler.add(model);
@@ -90,6 +91,7 @@ class Compiler {
   readonly problems: Problem[] = [];
   readonly warnings: Problem[] = [];
   readonly compiled: CompiledModel[] = [];
+  readonly #project: ModelProject;
   readonly #options: CompileOptions;
   readonly #tables: EmptyTables;
   readonly #columns = new Map<string, readonly SqlColumn[]>();
@@ -98,9 +100,10 @@ class Compiler {
   /** Names of the empty tables. */
   readonly #bound: RenderContext;
 
-  constructor(options: CompileOptions, tables: EmptyTables) {
+  constructor(project: ModelProject, options: CompileOptions, tables: EmptyTables) {
     const { sources, variables } = options;
     const job = jobContext(sources, { variables, runStartedAtMs: Date.UTC(2000, 0) });
+    this.#project = project;
     this.#options = options;
     this.#tables = tables;
     this.#job = job;
@@ -201,23 +204,12 @@ class Compiler {
     const columns = await this.#tables.describe(write(this.#bound));
     if ('problem' in columns) {
       const { problem, line } = columns;
-      return this.#note(query, [{ problem: this.#withDropped(model, problem), line }]);
+      const { models } = this.#project;
+      const { sources: tables } = this.#options;
+      const told = toldProblem(problem, model, { models, sources: tables });
+      return this.#note(query, [{ problem: told, line }]);
     }
     return { ast, columns };
-  }
-
-  /** Also says what became of a column that is not there. */
-  #withDropped(model: Model, problem: string): string {
-    const named = /column (?:named )?"([^"]+)"/i.exec(problem)?.[1]?.split('.').at(-1);
-    for (const source of [...model.sources, ...model.testSources]) {
-      const table = known(this.#options.sources, source);
-      const dropped = table.dropped.find(({ name }) => name === named);
-      if (dropped === undefined) continue;
-      const { name, atMs } = dropped;
-      const at = atMs === undefined ? '' : `; seen at ${new Date(atMs).toISOString()}`;
-      return `${problem}. ${name} of ${fullName(table)} was dropped at the source${at}`;
-    }
-    return problem;
   }
 
   /** What a test says in SQL of its own. */

@@ -34,7 +34,7 @@ export class EmptyTables implements AsyncDisposable {
     return `${this.#schema}.${name}`;
   }
 
-  /** The columns that a SELECT gives, or why it does not bind: in one line, with the names that it was given. */
+  /** The columns that a SELECT gives, or why it does not bind, in the engine's words, with the names that it was given. */
   async describe(sql: string): Promise<readonly SqlColumn[] | SqlProblem> {
     try {
       const { rows } = await this.#engine.query(`DESCRIBE ${sql}`);
@@ -42,19 +42,14 @@ export class EmptyTables implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof MillraceError) || error.code !== 'sql_failed') throw error;
       const { problem, line } = error.facts;
-      return { problem: this.#told(String(problem)), line: typeof line === 'number' ? line : 1 };
+      return {
+        problem: String(problem).replaceAll(`${this.#schema}.`, ''),
+        line: typeof line === 'number' ? line : 1,
+      };
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#engine.run(`DROP SCHEMA ${this.#schema} CASCADE`);
-  }
-
-  #told(problem: string): string {
-    return problem
-      .replace(/^(Binder|Catalog|Parser|Conversion|Invalid Input) Error: /, '')
-      .replaceAll(`${this.#schema}.`, '')
-      .replaceAll(/\s*\n\s*/g, ' ')
-      .replace(/[.!]? Candidate bindings: (: )?/, '; there is ');
   }
 }

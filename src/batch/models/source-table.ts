@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { SqlColumn } from '../../ports/sql-engine.ts';
-import type { Manifest } from '../lake/manifest.ts';
+import type { LakeColumn, Manifest } from '../lake/manifest.ts';
+import { isSameNumber } from '../lake/same-column.ts';
 import { sqlIdentifier } from './literal.ts';
 
 /** A table that models may read. */
@@ -8,8 +9,8 @@ export type SourceTable = Readonly<{
   schema: string;
   name: string;
   columns: readonly SqlColumn[];
-  /** Columns that it had, and when the first change without them came. */
-  dropped: readonly Readonly<{ name: string; atMs?: number }>[];
+  /** Columns that it had, when the first change without them came, and what they are called since, if they are. */
+  dropped: readonly Readonly<{ name: string; atMs?: number; now?: string }>[];
 }>;
 
 /** The lake's tables as they are today; those of which it has no change yet are not among them. */
@@ -18,12 +19,18 @@ export function lakeSources({ tables }: Manifest): readonly SourceTable[] {
     const today = schemas.at(-1);
     if (today === undefined) return [];
     const present = new Set(today.columns.map((column) => column.name));
-    const lastWith = new Map<string, number>();
+    const lastWith = new Map<string, Readonly<{ id: number; column: LakeColumn }>>();
     for (const { id, columns } of schemas)
-      for (const column of columns) if (!present.has(column.name)) lastWith.set(column.name, id);
-    const dropped = [...lastWith].map(([column, id]) => {
-      const times = changes.filter((file) => file.schema > id).map((file) => file.minTimeMs);
-      return { name: column, ...(times.length === 0 ? {} : { atMs: Math.min(...times) }) };
+      for (const column of columns)
+        if (!present.has(column.name)) lastWith.set(column.name, { id, column });
+    const dropped = [...lastWith].map(([column, last]) => {
+      const times = changes.filter((file) => file.schema > last.id).map((file) => file.minTimeMs);
+      const now = today.columns.find((each) => isSameNumber(each, last.column) === true);
+      return {
+        name: column,
+        ...(times.length > 0 && { atMs: Math.min(...times) }),
+        ...(now !== undefined && { now: now.name }),
+      };
     });
     const columns = today.columns.map((column) => ({ name: column.name, type: column.type }));
     return [{ schema, name, columns, dropped }];

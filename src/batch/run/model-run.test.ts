@@ -220,6 +220,56 @@ FROM (SELECT UNNEST(range(1000000)) AS i) AS numbers`,
     assert.equal((await place.rows('other'))?.length, 3);
   });
 
+  test('says what became of a column that is gone from the source, to who reads it through others too', async () => {
+    await using place = await Workplace.create();
+    await place.write({
+      all_orders: "/*\nmaterialization: view\n*/\nSELECT * FROM {{ source('orders') }}",
+      behind: "SELECT o.total\nFROM {{ ref('all_orders') }} AS o",
+      renamed: "SELECT customer_id FROM {{ source('orders') }}",
+      tested: `/*
+tests: [{ sql: "SELECT TOTAL FROM {{ source('orders') }}", severity: warn, name: none }]
+*/
+SELECT 1 AS one`,
+      totals: TOTALS,
+    });
+    const number = (column: number) => ({ table: 7, column });
+    await place.scripted.edit('orders', (table) => {
+      const [first] = table.schemas;
+      const columns = must(first, 'the only one').columns.map((column, at) => ({
+        ...column,
+        number: number(at + 1),
+      }));
+      const [id, customer] = columns;
+      const after = [must(id, 'one'), { ...must(customer, 'two'), name: 'client_id' }];
+      return {
+        ...table,
+        schemas: [
+          { id: 0, columns },
+          { id: 1, columns: after },
+        ],
+      };
+    });
+    const { batch } = place;
+    const columns = ['id', 'client_id'].map((name) => ({ name, type: 'INTEGER' }));
+    const later = await ScriptedLake.create(batch.lakeDir, batch.engine, [
+      { name: 'orders', key: ['id'], columns },
+    ]);
+    await later.append([{ table: 'orders', op: 'c', row: { id: 4, client_id: 2 } }], NOW_MS);
+    const told = outcomes(await place.run());
+    const gone =
+      'total of public.orders was dropped at the source; seen at 2026-01-31T12:00:00.000Z';
+    assert.equal(
+      told['behind'],
+      `failed: Values list "o" does not have a column named "total". ${gone}`,
+    );
+    assert.match(
+      told['renamed'] ?? '',
+      /customer_id of public\.orders was renamed to client_id at the source; seen at/,
+    );
+    assert.match(told['totals'] ?? '', /at the source; seen at/);
+    assert.match(told['none'] ?? '', /^error/);
+  });
+
   test('says in one message that an input is damaged, missing or gone from the source', async () => {
     await using place = await Workplace.create();
     await place.write({

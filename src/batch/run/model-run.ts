@@ -7,6 +7,7 @@ import type { Lake } from '../lake/lake.ts';
 import type { LakeModel } from '../lake/manifest.ts';
 import { stateOf } from '../lake/state.ts';
 import type { Model, Variables } from '../models/model.ts';
+import { lakeSources, type SourceTable } from '../models/source-table.ts';
 import { type PlannedModel, type PlannedTest, planRun, type RunPlan } from './plan.ts';
 import {
   newRunId,
@@ -18,6 +19,7 @@ import {
 } from './run-folders.ts';
 import type { ModelReport, RunReport, TestReport } from './run-report.ts';
 import { RunResults } from './run-results.ts';
+import { tellSteps } from './told-step.ts';
 
 export type RunOptions = Readonly<{
   lake: Lake;
@@ -93,7 +95,7 @@ class ModelRun {
     // Results that a manifest may name; when a commit fails, the next run finds out whether one does.
     const kept = new Set<string>();
     try {
-      const results = await this.#work(plan);
+      const results = await this.#work(plan, lakeSources(manifest));
       const models = plan.models.map((planned) => results.modelOf(planned));
       const made = await this.#resultsOf(plan, models);
       for (const { name } of made) kept.add(name);
@@ -119,8 +121,9 @@ class ModelRun {
     }
   }
 
-  async #work(plan: RunPlan): Promise<RunResults> {
-    const { lake, warehouse, onEvent, signal } = this.#options;
+  async #work(plan: RunPlan, sources: readonly SourceTable[]): Promise<RunResults> {
+    const { lake, warehouse, models: all, onEvent, signal } = this.#options;
+    const told = tellSteps(plan, { models: all, sources });
     const results = new RunResults(plan);
     const models = new Map<string, PlannedModel>();
     const tests = new Map(plan.tests.map((planned) => [planned.step, planned]));
@@ -150,7 +153,7 @@ class ModelRun {
           onEvent({ kind: 'started', what: 'test', name: test.test.name, ...counts.test });
         return;
       }
-      results.add(inLake(event, lake));
+      results.add(told(inLake(event, lake)));
       if (model !== undefined) tellModel(model);
       if (test !== undefined) tellTest(test);
     };
