@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { DuckDbEngine } from '../src/adapters/duckdb/engine.ts';
 import { CommandLine, jsonLines } from './command-line.ts';
+import { assertOpenLineage } from './openlineage.ts';
 import { ScriptedLake } from './scripted-lake.ts';
 
 const SPENT = `/*
@@ -27,6 +28,7 @@ describe('millrace lineage', () => {
       'pipeline.js': "export const pipeline = { name: 'mine', processors: [] };\n",
       'models/spent.sql': SPENT,
       'models/best.sql': BEST,
+      'models/zones.sql': "SELECT 'north' AS zone\n",
     };
     for (const [name, text] of Object.entries(files))
       await writeFile(join(shell.pipelineDir, name), text);
@@ -64,6 +66,10 @@ best
   customer_id  ← spent.customer_id (identity)
   spent        ← spent.spent (identity)
   rows         ← spent.spent (filter)
+
+zones
+  reads   nothing
+  zone  ← nothing that is read
 `,
     );
   });
@@ -107,8 +113,9 @@ best
     const events = jsonLines(await shell.succeed('lineage', '--format', 'openlineage'));
     assert.deepEqual(
       events.map((event) => (event['job'] as { name: string }).name),
-      ['models.spent', 'models.best'],
+      ['models.spent', 'models.best', 'models.zones'],
     );
+    await assertOpenLineage(events);
   });
 
   test('refuses what selects nothing', async () => {

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, test } from 'node:test';
-import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { RunEvent } from '../../batch/lineage/open-lineage.ts';
 import { must } from '../../lib/must.ts';
+import { assertOpenLineage } from '../../../test/openlineage.ts';
 import { ScriptedLake } from '../../../test/scripted-lake.ts';
 import { TemporaryBatch } from '../../../test/temporary-batch.ts';
 import { readConfig } from '../config/config.ts';
@@ -55,7 +55,7 @@ describe('OpenLineage', () => {
         'millrace://shop models COMPLETE',
       ],
     );
-    await assertValid(run.events);
+    await assertOpenLineage(run.events);
     const runs = Map.groupBy(run.events, (event) => event.run.runId);
     assert.deepEqual(
       [...runs.values()].map((each) => each.length),
@@ -115,7 +115,7 @@ describe('OpenLineage', () => {
   test('is told of a model that fails, and of what is not made for it, and of no value of a variable', async () => {
     await using run = await listenedRun({ ...MODELS, ...BROKEN });
     await run.run();
-    await assertValid(run.events);
+    await assertOpenLineage(run.events);
     const broken = run.ended('models.broken');
     assert.equal(broken.eventType, 'FAIL');
     assert.match(String(broken.run.facets?.['errorMessage']?.['message']), /Could not convert/);
@@ -230,29 +230,4 @@ async function ordersLake({ lakeDir, engine }: TemporaryBatch): Promise<Scripted
     { table: 'orders', op: 'c', row: { id: 2, customer_id: 2, amount: -5 } },
   ]);
   return lake;
-}
-
-/** Each event, and each of its facets, by the schema that it names. */
-async function assertValid(events: readonly RunEvent[]): Promise<void> {
-  const ajv = new Ajv2020({ strict: false });
-  ajv.addFormat('uuid', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
-  ajv.addFormat('uri', (value) => URL.canParse(value));
-  ajv.addFormat('date-time', /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$/);
-  const dir = join(import.meta.dirname, '../../../test/schemas/openlineage');
-  for (const file of await readdir(dir))
-    if (file.endsWith('.json'))
-      ajv.addSchema(JSON.parse(await readFile(join(dir, file), 'utf8')) as object);
-  const check = (url: string, value: unknown): void => {
-    const validate = must(ajv.getSchema(url), `there is a schema ${url}`);
-    assert.equal(validate(value), true, `${url}: ${ajv.errorsText(validate.errors)}`);
-  };
-  for (const event of events) {
-    check(event.schemaURL, event);
-    const holders = [event.run, event.job, ...event.inputs, ...event.outputs];
-    for (const holder of holders)
-      for (const [field, facets] of Object.entries(holder))
-        if (/facets$/i.test(field))
-          for (const each of Object.values(facets as Record<string, { _schemaURL: string }>))
-            check(each._schemaURL, each);
-  }
 }

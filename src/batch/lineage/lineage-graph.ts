@@ -13,6 +13,8 @@ export type LineageNode = Readonly<{ id: string; name: string }> &
     | Readonly<{
         kind: 'model';
         model: Model;
+        /** Others are there as these read them; what they read themselves is not. */
+        isSelected: boolean;
         columns: readonly SqlColumn[];
         /** Where its columns come from; those are missing of which it can't be told. */
         origins: ModelOrigins;
@@ -104,7 +106,9 @@ function topicNode(table: SourceTable, { topicOf }: LineageOptions): readonly Li
 function modelNode(compiled: CompiledModel, options: LineageOptions): LineageNode {
   const { model, columns } = compiled;
   const origins = originsOf(compiled, options);
-  return { kind: 'model', id: modelId(model.name), name: model.name, model, columns, origins };
+  const { name } = model;
+  const isSelected = options.selected.has(name);
+  return { kind: 'model', id: modelId(name), name, model, isSelected, columns, origins };
 }
 
 /** Keys that differ in their last part are one thing, of several times: `x:latest`, `x:{run_time}`. */

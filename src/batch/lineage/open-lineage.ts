@@ -61,14 +61,14 @@ export function facet<Values extends Readonly<Record<string, unknown>>>(
   return { _producer: producer, _schemaURL: schemaUrl, ...values };
 }
 
-/** One event for each model of the graph that reads something in it. */
+/** One event for each selected model of the graph. */
 export function jobEvents(
   graph: LineageGraph,
   names: OpenLineageNames,
   atMs: number,
 ): readonly JobEvent[] {
   return graph.nodes.flatMap((node) => {
-    if (node.kind !== 'model' || !graph.edges.some(({ to }) => to === node.id)) return [];
+    if (node.kind !== 'model' || !node.isSelected) return [];
     return {
       ...eventOf('JobEvent', names, atMs),
       job: modelJob(node.model, names),

@@ -58,10 +58,8 @@ function linesOf(graph: LineageGraph, columns: boolean): string[] {
   const { nodes, edges } = graph;
   const byId = new Map(nodes.map((node) => [node.id, node]));
   const name = (id: string): string => labelOf(byId.get(id), id);
-  const shown = nodes.filter(
-    (node) => node.kind === 'model' && edges.some(({ to }) => to === node.id),
-  );
-  if (nodes.length > 0 && shown.length === 0) return nodes.map(({ id }) => name(id));
+  const shown = nodes.filter((node) => node.kind === 'model' && node.isSelected);
+  if (shown.length === 0) return ['No models yet.'];
   return shown.flatMap((node, index) => {
     const before = (id: string): readonly string[] =>
       edges.filter(({ to }) => to === id).map(({ from }) => from);
@@ -75,7 +73,7 @@ function linesOf(graph: LineageGraph, columns: boolean): string[] {
     return [
       ...(index === 0 ? [] : ['']),
       node.name,
-      `  reads   ${reads.join(', ')}`,
+      `  reads   ${reads.join(', ') || 'nothing'}`,
       ...(serves.length === 0 ? [] : [`  serves  ${serves.join(', ')}`]),
       ...(columns ? columnLines(node, name) : []),
     ];
