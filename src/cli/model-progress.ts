@@ -77,6 +77,8 @@ function modelLine(report: ModelReport, colours: Colours): string {
     }
     case 'skipped':
       return `${colours.yellow('SKIP')}  ${name} … because of ${report.because}`;
+    case 'waiting':
+      return `${colours.yellow('WAIT')}  ${name} … ${report.for}; its last result stays`;
     default:
       return report satisfies never;
   }
@@ -113,6 +115,8 @@ export function testLine(
       return `${bad} ${name} … ${report.file}:${report.line}: ${report.problem}`;
     case 'skipped':
       return `${colours.yellow('SKIP')}  ${name} … ${report.because}`;
+    case 'waiting':
+      return `${colours.yellow('WAIT')}  ${name} … ${report.for}`;
     default:
       return report satisfies never;
   }

@@ -147,6 +147,11 @@ export const REMEDIES = {
     exit: 1,
     hint: 'The models named failed, or a test with severity error did; the last good results stay served. See `millrace model test` and the failing rows it names.',
   },
+  models_waiting: {
+    retry: 'auto',
+    exit: 69,
+    hint: 'Nothing failed, but the models named were not made: a table that they read is being copied, and the lake does not have all its rows. Their last good results stay served; a run after the copy makes them. See `millrace connector status`.',
+  },
   warehouse_unavailable: {
     retry: 'auto',
     exit: 69,

@@ -133,6 +133,8 @@ export type BatchStatus = Common &
       /** Models that were made, and those that were not. */
       models: number;
       failedModels: readonly string[];
+      /** Models that wait, such as for a table that is being copied; absent without any. */
+      waiting?: readonly Readonly<{ name: string; for: string }>[];
       /** Tests that failed, by severity. */
       warnings: number;
       errors: number;

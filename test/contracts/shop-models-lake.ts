@@ -192,6 +192,7 @@ function startWriter(
     connection: server,
     engine: 'native',
     requestCopy: () => Promise.reject(new Error('the log holds all')),
+    isInKafka: false,
     onChange: () => {},
   });
   const stopping = new AbortController();

@@ -3,7 +3,12 @@ import type { ConnectionFacts } from '../../adapters/postgres/connection.ts';
 import type { ConnectorConfig, ConnectorEngine } from '../../capture/connector-config.ts';
 import { Lake } from '../../batch/lake/lake.ts';
 import { LakeUpkeep } from '../../batch/lake/lake-upkeep.ts';
-import { failedModels, isFailure, type RunReport } from '../../batch/run/run-report.ts';
+import {
+  failedModels,
+  isFailure,
+  type RunReport,
+  waitingModels,
+} from '../../batch/run/run-report.ts';
 import { systemClock } from '../../lib/clock.ts';
 import { counted } from '../../lib/counted.ts';
 import type { EventLog } from '../../ports/event-log.ts';
@@ -25,7 +30,7 @@ import { serveReport } from './serve-report.ts';
 const UPKEEP_EVERY_MS = 60_000;
 
 export type BatchOptions = Readonly<{
-  config: Pick<Config, 'source' | 'lake' | 'batch'>;
+  config: Pick<Config, 'source' | 'log' | 'lake' | 'batch'>;
   pipeline: Pipeline;
   pipelineDir: string;
   environment: Environment;
@@ -56,6 +61,7 @@ export function composeBatch(options: BatchOptions): BatchParts {
     connection: options.connection,
     engine: options.engine,
     requestCopy: (topic, signal) => requestCopy(log, connector.name, topic, signal),
+    isInKafka: config.log.kind === 'kafka',
     onChange,
   });
   const modelsDir = modelsDirOf(pipeline, pipelineDir);
@@ -142,6 +148,9 @@ async function runAndServe(
 }
 
 function logFailures({ runId, models, tests }: RunReport, logger: Logger): void {
+  for (const made of models)
+    if (made.outcome === 'waiting')
+      logger.info({ part: 'batch', runId }, `${made.name} waits: ${made.for}`);
   for (const { name, file, ...made } of models)
     if (made.outcome === 'failed') {
       const { problem, line } = made;
@@ -159,12 +168,14 @@ function logFailures({ runId, models, tests }: RunReport, logger: Logger): void 
 function outcomeOf(report: RunReport, problems: readonly string[]): RunOutcome {
   const { runId, startedAtMs, seconds, models, tests } = report;
   const failing = tests.filter(isFailure);
+  const waiting = waitingModels(report);
   return {
     runId,
     startedAtMs,
     seconds,
     models: models.filter(({ outcome }) => outcome === 'done').length,
     failedModels: failedModels(report),
+    ...(waiting.length > 0 && { waiting }),
     warnings: failing.filter(({ severity }) => severity === 'warn').length,
     errors: failing.filter(({ severity }) => severity === 'error').length + problems.length,
   };

@@ -23,6 +23,7 @@ test('who asks for what is new is told that the lake can not be written, and not
     connection: NOWHERE,
     engine: 'native',
     requestCopy: () => Promise.reject(new Error('nothing was lost')),
+    isInKafka: false,
     onChange: () => {},
   });
   await part.flush();

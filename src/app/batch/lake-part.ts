@@ -10,10 +10,13 @@ import type { EventLog } from '../../ports/event-log.ts';
 import type { Part } from '../compose.ts';
 import { describeTables } from '../described-tables.ts';
 import { LAKE_DEAD_LETTERS } from '../topics.ts';
+import { copiesLeftIn } from './copies-left.ts';
 import { type BatchPlaces, openEngine } from './open.ts';
 
 /** All tables of a flush are asked for one after the other. */
 const DESCRIBED_FOR_MS = 500;
+/** The ends of a transaction in Kafka come to its partitions one after the other. */
+const READABLE_WITHIN_MS = 5000;
 
 export type LakePartOptions = Readonly<{
   places: BatchPlaces;
@@ -24,6 +27,8 @@ export type LakePartOptions = Readonly<{
   engine: ConnectorEngine;
   /** Has a table copied anew. */
   requestCopy: (topic: string, signal: AbortSignal) => Promise<void>;
+  /** The log. */
+  isInKafka: boolean;
   onChange: () => void;
 }>;
 
@@ -52,7 +57,9 @@ export class LakePart implements Part {
   }
 
   async #write(signal: AbortSignal): Promise<void> {
-    const { places, log, connector, connection, engine, requestCopy, onChange } = this.#options;
+    const { places, log, connector, connection, engine, requestCopy, isInKafka, onChange } =
+      this.#options;
+    const { name, topicPrefix } = connector;
     const modes = valueModesOf(connector.options, engine === 'native');
     const lake = await Lake.open(places.lake.dir);
     await using sql = await openEngine(places);
@@ -71,6 +78,10 @@ export class LakePart implements Part {
       deadLetterTopic: LAKE_DEAD_LETTERS,
       describe: async (topic) => (await described()).find((table) => table.topic === topic),
       onMissingHistory: (topic) => requestCopy(topic, signal),
+      // Debezium stores nothing that tells how far a copy is in the log.
+      ...(engine === 'native' && {
+        copiesLeft: copiesLeftIn(log, name, topicPrefix, isInKafka ? READABLE_WITHIN_MS : 0),
+      }),
       modes,
       flushEveryMs: places.lake.flushMs,
       onStatus: (status) => {

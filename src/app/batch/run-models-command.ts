@@ -1,6 +1,12 @@
 import type { Variables } from '../../batch/models/model.ts';
 import { formatProblem } from '../../batch/models/problem.ts';
-import { failedModels, isFailure, isGood, type RunReport } from '../../batch/run/run-report.ts';
+import {
+  failedModels,
+  isFailure,
+  isGood,
+  type RunReport,
+  waitingModels,
+} from '../../batch/run/run-report.ts';
 import type { UnitTestReport } from '../../batch/run/unit-tests.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import type { SqlRows } from '../../ports/sql-engine.ts';
@@ -126,13 +132,19 @@ async function firstFailingRows(
   return found;
 }
 
-/** Throws `models_failed` when something failed; tests of severity `warn` do not. */
+/**
+ * Throws `models_failed` when something failed; tests of severity `warn` do not. Else, where
+ * something waits, `models_waiting`.
+ */
 export function refuseFailed(
   report: RunReport | undefined,
   unit: readonly UnitTestReport[] = [],
 ): void {
   const failedUnit = unit.filter(({ outcome }) => outcome !== 'passed');
-  if ((report === undefined || isGood(report)) && failedUnit.length === 0) return;
+  if ((report === undefined || isGood(report)) && failedUnit.length === 0) {
+    refuseWaiting(report);
+    return;
+  }
   const models = report === undefined ? [] : failedModels(report);
   const tests = [
     ...(report?.tests ?? []).filter((test) => test.severity === 'error' && isFailure(test)),
@@ -141,5 +153,19 @@ export function refuseFailed(
   throw new MillraceError('models_failed', {
     ...(models.length > 0 && { models }),
     ...(tests.length > 0 && { tests }),
+  });
+}
+
+function refuseWaiting(report: RunReport | undefined): void {
+  if (report === undefined) return;
+  const models = waitingModels(report);
+  const tests = report.tests.flatMap((test) => (test.outcome === 'waiting' ? [test] : []));
+  const [first] = [...models, ...tests];
+  if (first === undefined) return;
+  throw new MillraceError('models_waiting', {
+    ...(models.length > 0
+      ? { models: models.map(({ name }) => name) }
+      : { tests: tests.map(({ name }) => name) }),
+    found: first.for,
   });
 }

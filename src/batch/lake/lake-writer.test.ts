@@ -410,6 +410,65 @@ describe('another key', () => {
   });
 });
 
+describe('a table that is being copied', () => {
+  const NONE = new Set<string>();
+  const ITS_OWN = new Set([ORDERS]);
+  const copied = (id: number) => event('r', { after: { id, total: '1.00' } });
+  const causeIn = (manifest: Manifest) => tableOf(manifest).incomplete?.cause;
+
+  test('is incomplete until all that the copy brought is in the lake', async () => {
+    await using t = await lakeTest(TABLE);
+    assert.equal(causeIn(await t.write({ copiesLeft: async () => ITS_OWN })), 'copy');
+    await append(t.log, [copied(1)]);
+    assert.equal(causeIn(await t.write({ copiesLeft: async () => ITS_OWN })), 'copy');
+    await append(t.log, [copied(2)]);
+    assert.equal(causeIn(await t.write({ copiesLeft: async () => NONE })), undefined);
+  });
+
+  test('is complete without another record, too', async () => {
+    await using t = await lakeTest(TABLE);
+    await append(t.log, [copied(1)]);
+    assert.equal(causeIn(await t.write({ copiesLeft: async () => ITS_OWN })), 'copy');
+    assert.equal(causeIn(await t.write({ copiesLeft: async () => NONE })), undefined);
+  });
+
+  test('is incomplete when the copy begins while the writer looks', async () => {
+    await using t = await lakeTest(TABLE);
+    const looks = [NONE, ITS_OWN];
+    await append(t.log, [copied(1)]);
+    const copiesLeft = async () => looks.shift();
+    assert.equal(causeIn(await t.write({ copiesLeft })), 'copy');
+  });
+
+  test('is incomplete after a gap, and after another key, until nothing is left to copy', async () => {
+    await using t = await lakeTest(TABLE);
+    await append(t.log, [created({ id: 1, total: '1.00' })]);
+    await t.write();
+    await append(
+      t.log,
+      [2, 3].map((id) => created({ id, total: '1.00' })),
+    );
+    const log = startingAt(t.log, 2);
+    const copiesLeft = async () => NONE;
+    assert.equal(causeIn(await t.write({ log, copiesLeft })), 'gap');
+    const others = async () => new Set(['shop.public.others']);
+    assert.equal(causeIn(await t.write({ log, copiesLeft: others })), 'gap');
+    assert.equal(causeIn(await t.write({ log, copiesLeft })), undefined);
+
+    await append(t.log, [{ ...created({ id: 1, total: '2.00', no: 7 }), key: { no: 7 } }]);
+    assert.equal(causeIn(await t.write({ log, copiesLeft })), 'key');
+    assert.equal(causeIn(await t.write({ log, copiesLeft: others })), 'key');
+    assert.equal(causeIn(await t.write({ log, copiesLeft })), undefined);
+  });
+
+  test('counts as complete where nobody can tell what is left', async () => {
+    await using t = await lakeTest(TABLE);
+    await append(t.log, [copied(1)]);
+    assert.equal(causeIn(await t.write({ copiesLeft: async () => ITS_OWN })), 'copy');
+    assert.equal(causeIn(await t.write({ copiesLeft: async () => undefined })), undefined);
+  });
+});
+
 describe('a copy of the whole table', () => {
   const copied = (id: number, snapshot: string, ms = NOON_MS) =>
     event('r', { after: { id, total: '1.00' } }, { snapshot, ts_ms: ms });

@@ -10,6 +10,7 @@ import type { Lake } from './lake.ts';
 import type { Manifest } from './manifest.ts';
 import { LakeDeadLetters } from './writer/dead-letters.ts';
 import { Flush } from './writer/flush.ts';
+import type { CopiesLeft } from './writer/incomplete.ts';
 import { removeOrphans } from './writer/orphans.ts';
 import type { SourceTable } from './writer/source-table.ts';
 import { TableWriter } from './writer/table-writer.ts';
@@ -30,6 +31,11 @@ export type LakeWriterOptions = Readonly<{
   describe: (topic: string) => Promise<SourceTable | undefined>;
   /** Asked once when the log no longer holds records that the lake lacks: to have the table copied again. */
   onMissingHistory: (topic: string) => Promise<void>;
+  /**
+   * Which tables are still to be copied. All rows of one that is not among them are in the log.
+   * Left out, or undefined: that can't be known, and every table counts as complete.
+   */
+  copiesLeft?: () => Promise<CopiesLeft | undefined>;
   /** How the connector writes values. */
   modes: ValueModes;
   flushEveryMs: number;

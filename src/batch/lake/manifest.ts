@@ -49,6 +49,8 @@ export type LakeTable = Readonly<{
   floor?: LakeOffsets;
   /** A copy that had begun and not ended yet. */
   copying?: LakeCopy;
+  /** Not all of its rows are here: a copy is to bring them. Never where the connector does not tell what it has copied. */
+  incomplete?: LakeIncomplete;
   /** Changes that the log no longer had when the writer came for them; a copy was asked for, and rows of before reset. */
   gaps?: readonly LakeGap[];
 }>;
@@ -61,6 +63,9 @@ export type LakeCopy = Readonly<{
   offsets: LakeOffsets;
   timeMs: number;
 }>;
+
+/** `copy`: the connector copies it; `gap`, `key`: as of a reset, after which a copy was asked for. */
+export type LakeIncomplete = Readonly<{ sinceMs: number; cause: 'copy' | 'gap' | 'key' }>;
 
 /** Records from `from` to before `to` are missing; found at `atMs`. */
 export type LakeGap = Readonly<{ partition: number; from: number; to: number; atMs: number }>;

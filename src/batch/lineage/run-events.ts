@@ -1,5 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import type { ModelReport, RunReport, TestReport } from '../run/run-report.ts';
+import {
+  failedModels,
+  type ModelReport,
+  type RunReport,
+  type TestReport,
+} from '../run/run-report.ts';
 import type { Model, ModelTest } from '../models/model.ts';
 import { type LineageGraph, type LineageNode, modelId } from './lineage-graph.ts';
 import {
@@ -53,7 +58,7 @@ export function finishedEvents(
   const { report, models } = run;
   const events = report.models.flatMap((made) => {
     const model = models.find(({ name }) => name === made.name);
-    return model === undefined || made.outcome === 'skipped'
+    return model === undefined || made.outcome === 'skipped' || made.outcome === 'waiting'
       ? []
       : modelEvents(parent, run, { model, made }, names);
   });
@@ -62,9 +67,9 @@ export function finishedEvents(
     return model === undefined ? [] : testEvents(parent, run, { model, asked }, names);
   });
   const failed = [
-    ...report.models.filter(({ outcome }) => outcome !== 'done').map(({ name }) => name),
+    ...failedModels(report),
     ...report.tests
-      .filter((test) => test.severity === 'error' && test.outcome !== 'passed')
+      .filter(({ severity, outcome }) => severity === 'error' && !isWell(outcome))
       .map(({ name }) => name),
   ];
   const facets = {
@@ -76,6 +81,10 @@ export function finishedEvents(
   const type = failed.length === 0 ? 'COMPLETE' : 'FAIL';
   const whole = { runId: parent.runId, facets };
   return [...events, ...tests, runEvent(type, run.endedAtMs, whole, parentJob(names), names)];
+}
+
+function isWell(outcome: TestReport['outcome']): boolean {
+  return outcome === 'passed' || outcome === 'waiting';
 }
 
 function modelEvents(

@@ -29,8 +29,13 @@ export type JobPlace = Readonly<{
   state(table: LakeTable, offsets?: LakeOffsets): TableRelation;
 }>;
 
-/** Why something can't be read; `because` is the model of this run whose fault it is, if it is one's. */
-export type Unreadable = Readonly<{ problem: string; because?: string }>;
+/**
+ * Why something can't be read; `because` is the model of this run whose fault it is, if it is one's.
+ * What `waits` can be read later, without anybody's doing.
+ */
+export type Unreadable =
+  | Readonly<{ problem: string; because?: string; waits?: undefined }>
+  | Readonly<{ problem: string; waits: true }>;
 
 /** As `LakeModel.inputs`. */
 type Inputs = LakeModel['inputs'];
@@ -135,7 +140,8 @@ export class JobDraft {
       ...sources.map((source) => this.#readSource(source)),
       ...refs.map((ref) => this.#readModel(ref)),
     ];
-    const missing = found.find((each) => 'problem' in each);
+    const unreadable = found.filter((each) => 'problem' in each);
+    const missing = unreadable.find(({ waits }) => !waits) ?? unreadable[0];
     if (missing !== undefined) return missing;
     const readable = found.flatMap((each) => ('problem' in each ? [] : [each]));
     return {
@@ -154,6 +160,8 @@ export class JobDraft {
     const { manifest, state } = this.#place;
     const table = findTable(manifest, source);
     if (table === undefined) return { problem: missingSource(source, manifest) };
+    if (table.incomplete !== undefined)
+      return { problem: `${fullName(table)} is being copied`, waits: true };
     const name = sourceName(table);
     const fingerprint = hashOf([table.topic, table.key, table.schemas.at(-1)?.columns]);
     const inputs = { [table.topic]: table.offsets };

@@ -9,7 +9,7 @@ import { must } from '../../lib/must.ts';
 import { loadModels } from '../models/project.ts';
 import { type RunEvent, type RunOptions, runModels } from './model-run.ts';
 import { readReports } from './run-folders.ts';
-import { isGood, type RunReport } from './run-report.ts';
+import { failedModels, isGood, type RunReport } from './run-report.ts';
 
 const NOW_MS = Date.UTC(2026, 0, 31, 12);
 
@@ -113,14 +113,88 @@ function asTable(text: string): string {
 function outcomes({ models, tests }: RunReport): Readonly<Record<string, string>> {
   return Object.fromEntries(
     [...models, ...tests].map((each) => {
-      const more = 'problem' in each ? each.problem : 'because' in each ? each.because : '';
-      return [each.name, more === '' ? each.outcome : `${each.outcome}: ${more}`];
+      const more = ['problem', 'because', 'for'].flatMap((field) =>
+        field in each ? String(each[field as keyof typeof each]) : [],
+      );
+      return [each.name, [each.outcome, ...more].join(': ')];
     }),
   );
 }
 
 const TOTALS = `SELECT customer_id, CAST(SUM(total) AS DECIMAL(18,2)) AS total
 FROM {{ source('orders') }} GROUP BY customer_id ORDER BY customer_id`;
+
+describe('a model that reads a table that is being copied', () => {
+  const copying = (place: Workplace, sinceMs: number | undefined) =>
+    place.scripted.edit('orders', ({ incomplete: _before, ...table }) => ({
+      ...table,
+      ...(sinceMs !== undefined && { incomplete: { sinceMs, cause: 'gap' } }),
+    }));
+  const waiting = 'waiting: public.orders is being copied';
+
+  test('keeps its last result, as do those that read it, and is made again after the copy', async () => {
+    await using place = await Workplace.create();
+    await place.write({
+      totals: `/*\ncolumns: { customer_id: { tests: [unique] } }\n*/\n${TOTALS}`,
+      seen: `/*\nmaterialization: view\n*/\nSELECT * FROM {{ source('orders') }}`,
+      top: `SELECT MAX(total) AS total FROM {{ ref('totals') }}`,
+      count: `SELECT COUNT(*) AS n FROM {{ ref('seen') }}`,
+      other: 'SELECT 1 AS one',
+    });
+    await place.run();
+    await place.scripted.append([order(4, 2, 5)]);
+    await copying(place, 1);
+    const report = await place.run();
+    assert.deepEqual(outcomes(report), {
+      other: 'done',
+      totals: waiting,
+      seen: waiting,
+      top: waiting,
+      count: waiting,
+      unique_totals_customer_id: waiting,
+    });
+    assert.ok(isGood(report));
+    assert.deepEqual(failedModels(report), []);
+    assert.deepEqual(await place.rows('top'), [['30.00']]);
+    assert.deepEqual(await place.rows('count'), [[3]]);
+    await copying(place, undefined);
+    assert.deepEqual(
+      new Set(Object.values(outcomes(await place.run()))),
+      new Set(['done', 'passed']),
+    );
+    assert.deepEqual(await place.rows('top'), [['35.00']]);
+  });
+
+  test('waits without a result of before, too', async () => {
+    await using place = await Workplace.create();
+    await place.write({ totals: TOTALS });
+    await copying(place, 1);
+    assert.deepEqual(outcomes(await place.run()), { totals: waiting });
+    assert.equal(await place.rows('totals'), undefined);
+  });
+
+  test('waits when a test of severity error reads it, and not for one that only warns', async () => {
+    await using place = await Workplace.create();
+    const known = (severity: string) =>
+      `/*\ntests: [{ name: known, severity: ${severity}, sql: "SELECT * FROM {{ source('orders') }} WHERE id < 0" }]\n*/\nSELECT 1 AS one`;
+    await place.write({ one: known('error') });
+    await copying(place, 1);
+    assert.deepEqual(outcomes(await place.run()), { one: waiting, known: waiting });
+    assert.equal(await place.rows('one'), undefined);
+    assert.deepEqual(outcomes(await place.run({ test: new Set() })), { one: 'done' });
+    await place.write({ one: known('warn') });
+    assert.deepEqual(outcomes(await place.run()), { one: 'done', known: waiting });
+  });
+
+  test('fails all the same for what no copy mends', async () => {
+    await using place = await Workplace.create();
+    await place.write({
+      both: `SELECT 1 AS one FROM {{ source('orders') }}, {{ source('missing') }}`,
+    });
+    await copying(place, 1);
+    assert.match(outcomes(await place.run())['both'] ?? '', /^failed: the source missing/);
+  });
+});
 
 describe('a run of models', () => {
   test('makes what there is in one commit, and tells how far it is', async () => {

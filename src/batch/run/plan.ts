@@ -21,6 +21,7 @@ import {
   lastResult,
   type Readable,
   resultRelation,
+  type Unreadable,
 } from './job-draft.ts';
 import { failuresFolder, resultFolder, scratchFolder } from './run-folders.ts';
 import { findTable } from './source-table.ts';
@@ -54,11 +55,14 @@ export type PlannedModel = Readonly<{ model: Model }> &
     /** Its last result is what a full refresh would make. */
     | Readonly<{ how: 'unchanged'; result: LakeModel }>
     /** It can't be made; `because`, when set, is the model that keeps it from it. */
-    | Readonly<{ how: 'refused'; problem: string; because?: string }>
+    | (Readonly<{ how: 'refused' }> & Unreadable)
   );
 
 export type PlannedTest = Readonly<{ model: Model; test: ModelTest }> &
-  (Readonly<{ step: string; directory: string }> | Readonly<{ step?: undefined; problem: string }>);
+  (
+    | Readonly<{ step: string; directory: string }>
+    | (Readonly<{ step?: undefined }> & Pick<Unreadable, 'problem' | 'waits'>)
+  );
 
 export type PlanRequest = JobPlace &
   Readonly<{
@@ -116,13 +120,29 @@ class Planner {
 
   make(model: Model): void {
     const inputs = this.#draft.inputsOf(model);
-    if ('problem' in inputs) {
-      this.#planned.push({ model, how: 'refused', ...inputs });
-      this.#draft.offer(model.name, { problem: inputs.problem, because: model.name });
-      return;
-    }
+    if ('problem' in inputs) return this.#refuse(model, inputs);
+    const waiting = this.#waitOfTests(model);
+    if (waiting !== undefined) return this.#refuse(model, waiting);
     if (model.header.materialization === 'view') this.#makeView(model, inputs);
     else this.#makeTable(model, inputs);
+  }
+
+  #refuse(model: Model, unreadable: Unreadable): void {
+    const { problem, waits } = unreadable;
+    this.#planned.push({ model, how: 'refused', ...unreadable });
+    this.#draft.offer(model.name, waits ? { problem, waits } : { problem, because: model.name });
+  }
+
+  /** What a test needs to be asked, without which the model would be made unseen, must be there, too. */
+  #waitOfTests({ name, header }: Model): Unreadable | undefined {
+    if (!this.#request.test.has(name)) return undefined;
+    for (const test of header.tests.filter(({ severity }) => severity === 'error')) {
+      const { refs, sources } = namesIn(test);
+      const others = refs.filter((ref) => ref !== name);
+      const inputs = this.#draft.read(others, sources);
+      if ('problem' in inputs && inputs.waits) return inputs;
+    }
+    return undefined;
   }
 
   #makeView(model: Model, inputs: Readable): void {
@@ -227,7 +247,7 @@ class Planner {
       const { refs, sources } = namesIn(test);
       const inputs = this.#draft.read([model.name, ...refs], sources);
       if ('problem' in inputs) {
-        this.#tests.push({ model, test, problem: inputs.problem });
+        this.#tests.push({ model, test, ...inputs });
         continue;
       }
       const step = checkStep(test);

@@ -39,6 +39,8 @@ export type ModelReport = Readonly<{
     | Readonly<{ outcome: 'failed'; problem: string; line?: number }>
     /** So does this one's; `because` is the model or the test that kept it from being made. */
     | Readonly<{ outcome: 'skipped'; because: string }>
+    /** And this one's, until what `for` says has ended: a later run makes it. */
+    | Readonly<{ outcome: 'waiting'; for: string }>
   );
 
 export type TestReport = Readonly<{
@@ -56,11 +58,23 @@ export type TestReport = Readonly<{
     /** It could not be asked. */
     | Readonly<{ outcome: 'error'; problem: string }>
     | Readonly<{ outcome: 'skipped'; because: string }>
+    | Readonly<{ outcome: 'waiting'; for: string }>
   );
 
-/** Names of the models that were to be made and were not, each once. */
+/** Names of the models that were to be made and were not, each once; those that wait are not among them. */
 export function failedModels({ models }: RunReport): readonly string[] {
-  return models.filter(({ outcome }) => outcome !== 'done').map(({ name }) => name);
+  return models
+    .filter(({ outcome }) => outcome !== 'done' && outcome !== 'waiting')
+    .map(({ name }) => name);
+}
+
+/** Models that wait, each with what for. */
+export function waitingModels({
+  models,
+}: RunReport): readonly Readonly<{ name: string; for: string }>[] {
+  return models.flatMap((each) =>
+    each.outcome === 'waiting' ? [{ name: each.name, for: each.for }] : [],
+  );
 }
 
 /** Whether a test says that something is wrong, or can't say that it is not. */
@@ -68,7 +82,7 @@ export function isFailure({ outcome }: TestReport): boolean {
   return outcome === 'failed' || outcome === 'error';
 }
 
-/** All that was to be made was made, and no test of severity `error` failed. */
+/** All that was to be made was made or waits, and no test of severity `error` failed. */
 export function isGood(report: RunReport): boolean {
   return (
     failedModels(report).length === 0 &&

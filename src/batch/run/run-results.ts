@@ -50,7 +50,9 @@ export class RunResults {
       return { ...beside, outcome: 'done', how: 'unchanged', rows, columns, files: paths };
     }
     if (planned.how === 'refused') {
-      const { because, problem } = planned;
+      const { problem } = planned;
+      if (planned.waits) return { ...beside, outcome: 'waiting', for: problem };
+      const { because } = planned;
       if (because !== undefined) return { ...beside, outcome: 'skipped', because };
       return { ...beside, outcome: 'failed', problem };
     }
@@ -86,8 +88,11 @@ export class RunResults {
   testOf({ model, test, ...planned }: PlannedTest): TestReport {
     const { name, severity, line } = test;
     const beside = { name, model: model.name, file: model.file, line, severity, seconds: 0 };
-    if (planned.step === undefined)
-      return { ...beside, outcome: 'skipped', because: planned.problem };
+    if (planned.step === undefined) {
+      const { problem } = planned;
+      if (planned.waits) return { ...beside, outcome: 'waiting', for: problem };
+      return { ...beside, outcome: 'skipped', because: problem };
+    }
     const result = this.#results.get(planned.step);
     if (result === undefined) return { ...beside, outcome: 'passed' };
     const { seconds } = result;
@@ -145,6 +150,8 @@ function testProblem(report: TestReport): string | undefined {
       return `its test ${name} could not be asked: ${report.problem}`;
     case 'skipped':
       return `its test ${name} was not asked, because of ${report.because}`;
+    case 'waiting':
+      return `its test ${name} was not asked: ${report.for}`;
     default:
       return report satisfies never;
   }

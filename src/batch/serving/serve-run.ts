@@ -26,8 +26,8 @@ export type QualityResult = Readonly<{
   test: string;
   model: string;
   severity: 'warn' | 'error';
-  /** `error`: it could not be asked. */
-  outcome: 'passed' | 'failed' | 'error' | 'skipped';
+  /** `error`: it could not be asked; `waiting`: a later run will ask it. */
+  outcome: 'passed' | 'failed' | 'error' | 'skipped' | 'waiting';
   failingRows: number;
   problem?: string;
 }>;
@@ -36,7 +36,7 @@ export type ServedRun = Readonly<{
   runId: string;
   startedAtMs: number;
   seconds: number;
-  /** All that it was to make was made, and no test of severity `error` failed. */
+  /** All that it was to make was made or waits, and no test of severity `error` failed. */
   isGood: boolean;
   results: readonly ServedResult[];
   quality: readonly QualityResult[];
@@ -160,7 +160,10 @@ async function rowsOf(
 
 function qualityOf({ runId, startedAtMs }: ServedRun, quality: ServedRun['quality']): object {
   const failed = (severity: QualityResult['severity']) =>
-    quality.filter((each) => each.severity === severity && each.outcome !== 'passed').length;
+    quality.filter(
+      (each) =>
+        each.severity === severity && each.outcome !== 'passed' && each.outcome !== 'waiting',
+    ).length;
   return {
     run_id: runId,
     generated_at: new Date(startedAtMs).toISOString(),

@@ -116,10 +116,12 @@ function summary(
     [count(models, 'done'), 'made'],
     [count(models, 'failed'), 'failed'],
     [count(models, 'skipped'), 'skipped'],
+    [count(models, 'waiting'), 'waiting'],
     [count(tests, 'passed'), 'test passed', 'tests passed'],
     [warned, 'test warned', 'tests warned'],
     [failing.length - warned, 'test failed', 'tests failed'],
     [count(tests, 'skipped'), 'test skipped', 'tests skipped'],
+    [count(tests, 'waiting'), 'test waiting', 'tests waiting'],
     [keys.length, 'key served', 'keys served'],
     [dropped.length, 'deleted model dropped', 'deleted models dropped'],
   ] as const;

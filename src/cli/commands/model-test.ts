@@ -107,15 +107,17 @@ function summary({ unit, data }: TestedModels): string {
   const all = [...unit, ...(data?.tests ?? [])];
   const passed = all.filter(({ outcome }) => outcome === 'passed').length;
   const skipped = all.filter(({ outcome }) => outcome === 'skipped').length;
+  const waiting = all.filter(({ outcome }) => outcome === 'waiting').length;
   const warned = (data?.tests ?? []).filter(
     ({ severity, outcome }) => severity === 'warn' && (outcome === 'failed' || outcome === 'error'),
   ).length;
-  const failed = all.length - passed - skipped - warned;
+  const failed = all.length - passed - skipped - waiting - warned;
   const told = [
     `${passed} of ${counted(all.length, 'test')} passed`,
     ...(warned === 0 ? [] : [`${warned} warned`]),
     ...(failed === 0 ? [] : [`${failed} failed`]),
     ...(skipped === 0 ? [] : [`${skipped} skipped`]),
+    ...(waiting === 0 ? [] : [`${waiting} waiting`]),
   ];
   return `${told.join(', ')}.`;
 }

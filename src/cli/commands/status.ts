@@ -263,6 +263,7 @@ function batchLines({ batch, atMs }: StatusReport, colours: Terminal['colours'])
       ],
     ),
     ...(last?.failedModels ?? []).map((name) => colours.red(`  not made: ${name}`)),
+    ...(last?.waiting ?? []).map(({ name, for: what }) => `  ${name} waits: ${what}`),
     ...(problem === undefined ? [] : [`  problem: ${problem}`]),
   ];
 }

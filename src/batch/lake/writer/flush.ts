@@ -2,13 +2,14 @@ import { createHash } from 'node:crypto';
 import { MillraceError } from '../../../domain/errors.ts';
 import type { LogRecord } from '../../../domain/record-block.ts';
 import { readTo } from '../../../ports/read-to.ts';
-import type { LakeGap, Manifest } from '../manifest.ts';
+import type { LakeGap, LakeTable, Manifest } from '../manifest.ts';
 import type { LakeWriterOptions } from '../lake-writer.ts';
 import { discardFiles, type WrittenChanges } from './change-files.ts';
 import type { LakeDeadLetters } from './dead-letters.ts';
 import type { EventSample } from './event-sample.ts';
 import { type EventFile, EventFileWriter } from './event-file.ts';
 import { noteCopies } from './finished-copy.ts';
+import { bothLeft, type CopiesLeft, incompleteAfter } from './incomplete.ts';
 import { TableDraft } from './table-draft.ts';
 import type { TableWriter } from './table-writer.ts';
 import { readEvents, type Stretch, type TopicEvents } from './topic-events.ts';
@@ -43,6 +44,10 @@ export class Flush {
   readonly #options: FlushOptions;
   readonly #signal: AbortSignal;
   readonly #ends: readonly TopicEnds[];
+  /** Undefined: it can't be known. */
+  readonly #left: CopiesLeft | undefined;
+  /** Of which a copy was asked for in this turn, and why. */
+  readonly #asked = new Map<string, 'gap' | 'key'>();
   readonly #drafts = new Map<string, TableDraft>();
   #manifest: Manifest;
   #lag = 0;
@@ -51,19 +56,23 @@ export class Flush {
   private constructor(
     options: FlushOptions,
     ends: readonly TopicEnds[],
+    left: CopiesLeft | undefined,
     manifest: Manifest,
     signal: AbortSignal,
   ) {
     this.#options = options;
     this.#ends = ends;
+    this.#left = left;
     this.#manifest = manifest;
     this.#signal = signal;
   }
 
   /** Looks how far the log is. */
   static async begin(options: FlushOptions, signal: AbortSignal): Promise<Flush> {
-    const { lake, log, isTable, messageTopic } = options;
+    const { lake, log, isTable, messageTopic, copiesLeft = async () => undefined } = options;
     const manifest = await lake.manifest();
+    // Before the ends: rows that are in the log at this look are before them.
+    let left = await copiesLeft();
     const topics = (await log.topics()).filter(
       ({ name }) => name === messageTopic || isTable(name),
     );
@@ -75,7 +84,10 @@ export class Flush {
         return { topic, partitions: await Promise.all(partitions) };
       }),
     );
-    return new Flush(options, ends, manifest, signal);
+    // A copy that has begun since may have brought the first rows of a table.
+    const isNew = ends.some(({ topic }) => !hasFiles(manifest.tables[topic]));
+    if (left !== undefined && isNew) left = bothLeft(left, await copiesLeft());
+    return new Flush(options, ends, left, manifest, signal);
   }
 
   /** Returns the manifest that holds all of it. */
@@ -94,6 +106,9 @@ export class Flush {
         await discardFiles(this.#options.lake, changes);
       throw error;
     }
+    // Those without a new record, too, may be complete now, or about to be copied.
+    const topics = [...this.#ends.map(({ topic }) => topic), ...Object.keys(this.#manifest.tables)];
+    for (const topic of topics) this.#draftOf(topic);
     return this.#commit();
   }
 
@@ -114,6 +129,7 @@ export class Flush {
     if (gaps.length > 0 && topic !== messageTopic) {
       // Before they are noted for good: if it can't be asked for now, it is asked for again.
       await onMissingHistory(topic);
+      this.#asked.set(topic, 'gap');
       draft.noteGaps(gaps);
     } else draft.gaps.push(...gaps);
     return stretches;
@@ -228,16 +244,33 @@ export class Flush {
     return draft;
   }
 
+  #incompleteOf({ topic, before, offsets }: TableDraft): LakeTable['incomplete'] {
+    if (topic === this.#options.messageTopic) return undefined;
+    const partitions = this.#ends.find((each) => each.topic === topic)?.partitions ?? [];
+    return incompleteAfter({
+      known: before?.incomplete,
+      isNew: !hasFiles(before),
+      isAtEnd: partitions.every(({ end }, partition) => (offsets[partition] ?? 0) >= end),
+      asked: this.#asked.get(topic),
+      topic,
+      left: this.#left,
+      nowMs: this.#options.clock.nowMs(),
+    });
+  }
+
   async #commit(): Promise<Manifest> {
     const { lake, engine, clock, onMissingHistory } = this.#options;
-    const drafts = [...this.#drafts.values()].filter(({ isChanged }) => isChanged);
-    for (const draft of drafts) {
+    for (const draft of this.#drafts.values()) {
+      if (!draft.isChanged) continue;
       await noteCopies(lake, engine, draft, this.#signal);
       if (!draft.hasOtherKey) continue;
       // Before it is noted for good: if it can't be asked for now, it is asked for again.
       await onMissingHistory(draft.topic);
+      this.#asked.set(draft.topic, 'key');
       draft.noteOtherKey(clock.nowMs());
     }
+    for (const draft of this.#drafts.values()) draft.incomplete = this.#incompleteOf(draft);
+    const drafts = [...this.#drafts.values()].filter(({ isChanged }) => isChanged);
     // From here on its files may be named, even if the commit fails: who begins next looks.
     this.#drafts.clear();
     this.#uncommittedBytes = 0;
@@ -251,6 +284,10 @@ export class Flush {
     }));
     return this.#manifest;
   }
+}
+
+function hasFiles(table: LakeTable | undefined): boolean {
+  return table !== undefined && table.changes.length + table.bases.length > 0;
 }
 
 function digestOf({ key, value }: LogRecord): string {

@@ -22,6 +22,7 @@ export class TableDraft {
   offsets: Record<string, number>;
   lastRead: Record<string, LakeLastRead>;
   copying: LakeTable['copying'];
+  incomplete: LakeTable['incomplete'];
   readonly changes: ChangeFile[] = [];
   readonly resets: LakeReset[] = [];
   readonly gaps: LakeGap[] = [];
@@ -38,6 +39,7 @@ export class TableDraft {
     this.offsets = { ...before?.offsets };
     this.lastRead = { ...before?.lastRead };
     this.copying = before?.copying;
+    this.incomplete = before?.incomplete;
   }
 
   /** Whether the table is now known with other offsets, or otherwise, than before. */
@@ -46,7 +48,11 @@ export class TableDraft {
     // Nothing is known of it, not even columns.
     if (this.schemas.length === 0) return false;
     if (before === undefined) return true;
-    return !haveSameOffsets(before.offsets, this.offsets) || this.gaps.length > 0;
+    return (
+      !haveSameOffsets(before.offsets, this.offsets) ||
+      this.gaps.length > 0 ||
+      before.incomplete?.cause !== this.incomplete?.cause
+    );
   }
 
   /**
@@ -98,9 +104,10 @@ export class TableDraft {
         expected,
         found: found?.offsets ?? {},
       });
-    const { topic, schema, name, key, schemas, offsets, lastRead, copying, gaps } = this;
+    const { topic, schema, name, key, schemas, offsets, lastRead, copying, incomplete, gaps } =
+      this;
     const allGaps = [...(found?.gaps ?? []), ...gaps];
-    const { copying: _ended, ...others } = found ?? {};
+    const { copying: _ended, incomplete: _completed, ...others } = found ?? {};
     return {
       ...others,
       topic,
@@ -114,6 +121,7 @@ export class TableDraft {
       bases: found?.bases ?? [],
       resets: [...(found?.resets ?? []), ...this.resets],
       ...(copying !== undefined && { copying }),
+      ...(incomplete !== undefined && { incomplete }),
       ...(allGaps.length > 0 && { gaps: allGaps }),
     };
   }

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { DuckDbWarehouse } from '../src/adapters/duckdb/warehouse.ts';
+import { MemoryEventLog } from '../src/adapters/memory/event-log.ts';
+import { PostgresClient } from '../src/adapters/postgres/client.ts';
+import { copiesLeftIn } from '../src/app/batch/copies-left.ts';
+import { describeTables } from '../src/app/described-tables.ts';
+import { loadModels } from '../src/batch/models/project.ts';
+import { runModels } from '../src/batch/run/model-run.ts';
+import type { EventLog } from '../src/ports/event-log.ts';
+import { capturing, connectorConfig, recordsOf, until } from './capture.ts';
+import { type LakeTest, lakeTest } from './lake.ts';
+import { temporaryPostgres, type TemporaryPostgres } from './postgres.ts';
+
+const TOPIC = 'test_server.public.t';
+
+describe('a model of a table that is being copied', { timeout: 120_000 }, () => {
+  test('keeps its last result after the key has changed, and is made when the copy has ended', async () => {
+    await using server = await temporaryPostgres();
+    await using client = await PostgresClient.connect(server);
+    await using blocker = await PostgresClient.connect(server);
+    await client.query('CREATE TABLE t (id int PRIMARY KEY, no int NOT NULL UNIQUE)');
+    await client.query('INSERT INTO t SELECT i, 1000 + i FROM generate_series(1, 100) i');
+    const log = new MemoryEventLog();
+    const { connector, stop } = await capturing(server, log);
+    await using t = await lakeTest(undefined, { log });
+    await using models = await modelsOver(t, {
+      figures: "SELECT count(*) AS rows, CAST(sum(no) AS BIGINT) AS total FROM {{ source('t') }}",
+      doubled: "SELECT 2 * total AS twice FROM {{ ref('figures') }}",
+    });
+    await using running = t.start({
+      ...writerOf(server, log),
+      onMissingHistory: async (topic) => {
+        // Whoever reads the table waits, and so does the copy.
+        await blocker.query('BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE');
+        await connector.copy([topic]);
+      },
+    });
+    await running.writer.flush();
+    assert.deepEqual(await models.run(), ['figures: done', 'doubled: done']);
+    const good = [['100', '105050']];
+    assert.deepEqual(await models.rows('figures'), good);
+
+    await client.query('ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (no)');
+    await client.query('UPDATE t SET id = -1 WHERE no = 1001');
+    await until(async () => (await recordsOf(log, TOPIC)).length > 100);
+    await running.writer.flush();
+    const waits = 'waiting: public.t is being copied';
+    for (let times = 0; times < 2; times += 1) {
+      assert.deepEqual(await models.run(), [`figures: ${waits}`, `doubled: ${waits}`]);
+      assert.deepEqual(await models.rows('figures'), good);
+      assert.deepEqual(await models.rows('doubled'), [['210100']]);
+      await running.writer.flush();
+    }
+
+    await blocker.query('ROLLBACK');
+    const copiesLeft = copiesLeftIn(log, 'test', 'test_server', 0);
+    await until(async () => isDeepStrictEqual(await copiesLeft(), new Set()));
+    await running.writer.flush();
+    assert.deepEqual(await models.run(), ['figures: done', 'doubled: done']);
+    assert.deepEqual(await models.rows('figures'), [['100', '105050']]);
+    await stop();
+  });
+});
+
+function writerOf(server: TemporaryPostgres, log: EventLog) {
+  const config = connectorConfig(server);
+  return {
+    isTable: (topic: string) => topic === TOPIC,
+    describe: async (topic: string) =>
+      (await describeTables(server, config, 'native')).find((table) => table.topic === topic),
+    copiesLeft: copiesLeftIn(log, config.name, config.topicPrefix, 0),
+  };
+}
+
+/** Models as tables, in a folder of their own, and what becomes of them. */
+async function modelsOver({ lake, engine }: LakeTest, sqls: Readonly<Record<string, string>>) {
+  const dir = await mkdtemp(join(tmpdir(), 'millrace-models-'));
+  const modelsDir = join(dir, 'models');
+  await mkdir(modelsDir);
+  for (const [name, sql] of Object.entries(sqls))
+    await writeFile(join(modelsDir, `${name}.sql`), `/*\nmaterialization: table\n*/\n${sql}\n`);
+  const { models } = await loadModels(modelsDir);
+  const warehouse = await DuckDbWarehouse.open({
+    memoryLimit: '256MB',
+    threads: 1,
+    tempDirectory: join(dir, 'tmp'),
+  });
+  const all = new Set(models.map(({ name }) => name));
+  return {
+    async run(): Promise<readonly string[]> {
+      const report = await runModels({
+        lake,
+        warehouse,
+        models,
+        build: all,
+        test: all,
+        fullRefresh: false,
+        runStartedAtMs: Date.now(),
+        variables: {},
+        onEvent: () => {},
+        signal: new AbortController().signal,
+      });
+      return report.models.map((each) => {
+        const why = 'problem' in each ? each.problem : 'for' in each ? each.for : undefined;
+        return `${each.name}: ${each.outcome}${why === undefined ? '' : `: ${why}`}`;
+      });
+    },
+    async rows(name: string): Promise<readonly (readonly unknown[])[]> {
+      const files = (await lake.manifest()).models[name]?.files ?? [];
+      const list = files.map(({ path }) => `'${lake.path(path)}'`).join(', ');
+      const { rows } = await engine.query(`SELECT * FROM read_parquet([${list}])`);
+      return rows.map((row) => row.map(String));
+    },
+    async [Symbol.asyncDispose](): Promise<void> {
+      await warehouse[Symbol.asyncDispose]();
+      await rm(dir, { recursive: true, force: true });
+    },
+  };
+}
