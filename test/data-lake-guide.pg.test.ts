@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { runBlock, runnableBlocks } from './runnable-blocks.ts';
 
-test('the commands of the guide to the data lake work while the shop runs', async (t) => {
+test('the commands of the guides to the lake and to lineage work while the shop runs', async (t) => {
   await using folder = await mkdtempDisposable(join(tmpdir(), 'millrace-lake-guide-'));
   const env = {
     ...process.env,
@@ -16,8 +16,8 @@ test('the commands of the guide to the data lake work while the shop runs', asyn
   await runBlock('src/cli/millrace up --detach', env);
   t.after(() => runBlock('src/cli/millrace reset --yes', env));
   try {
-    for (const block of runnableBlocks('docs/guides/data-lake.md'))
-      assert.notEqual(await runBlock(block, env), '');
+    for (const page of ['docs/guides/data-lake.md', 'docs/guides/lineage.md'])
+      for (const block of runnableBlocks(page)) assert.notEqual(await runBlock(block, env), '');
   } finally {
     await runBlock('src/cli/millrace down', env);
   }

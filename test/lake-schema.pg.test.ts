@@ -159,4 +159,49 @@ describe('a table altered while it is captured', { timeout: 60_000 }, () => {
     assert.deepEqual(t.asked, []);
     await stop();
   });
+
+  test('keeps the values of columns that were renamed again before anybody looked', async () => {
+    await using server = await temporaryPostgres();
+    await using client = await PostgresClient.connect(server);
+    await client.query('CREATE TABLE t (id int PRIMARY KEY, a text, b text)');
+    await client.query("INSERT INTO t VALUES (1, 'a1', 'b1'), (2, 'a2', 'b2')");
+    const log = new MemoryEventLog();
+    const { stop } = await capturing(server, log);
+    const config = connectorConfig(server);
+    await using t = await lakeTest(undefined, { log });
+    await using running = t.start({
+      isTable: (topic) => topic === TOPIC,
+      describe: async (topic) =>
+        (await describeTables(server, config, 'native')).find((table) => table.topic === topic),
+    });
+    await until(async () => (await recordsOf(log, TOPIC)).length >= 2);
+    await running.writer.flush();
+    const statements = [
+      'ALTER TABLE t ADD n int DEFAULT 7',
+      'UPDATE t SET n = 8 WHERE id = 1',
+      'ALTER TABLE t RENAME a TO c',
+      "INSERT INTO t VALUES (3, 'a3', 'b3', 3)",
+      'ALTER TABLE t RENAME b TO a',
+      "INSERT INTO t VALUES (4, 'a4', 'b4', 4)",
+      'ALTER TABLE t RENAME c TO b',
+      "INSERT INTO t VALUES (5, 'a5', 'b5', 5)",
+      'ALTER TABLE t RENAME n TO m',
+      'ALTER TABLE t ADD last text',
+      "INSERT INTO t VALUES (6, 'a6', 'b6', 6, 'l6')",
+    ];
+    for (const statement of statements) await client.query(statement);
+    await until(async () => (await recordsOf(log, TOPIC)).length >= 7);
+    const table = (await running.writer.flush()).tables[TOPIC];
+    assert.ok(table);
+    const { rows } = await t.engine.query(
+      `SELECT CAST(to_json(s) AS VARCHAR) FROM (${inlineFiles(stateOf(t.lake, table))}) s ORDER BY id`,
+    );
+    assert.deepEqual(
+      rows.map(([row]) => JSON.parse(row as string) as unknown),
+      (await client.query('SELECT to_json(t) AS row FROM t ORDER BY id')).map(
+        ({ row }) => JSON.parse(row ?? '') as unknown,
+      ),
+    );
+    await stop();
+  });
 });

@@ -10,6 +10,7 @@ export function lakeColumns(
     source,
     before,
     inferred,
+    isSameTable = false,
   }: Readonly<{
     /** The table as the catalogue has it now; it may be newer than the events, or gone. */
     source: SourceTable | undefined;
@@ -17,13 +18,19 @@ export function lakeColumns(
     before: readonly LakeColumn[];
     /** PostgreSQL types of columns that nobody else knows. */
     inferred: ReadonlyMap<string, string>;
+    /** The lake has older rows of the table that the catalogue tells: so the events are of no other one. */
+    isSameTable?: boolean;
   }>,
 ): LakeColumn[] {
   const taken = new Set<string>();
   const nameBefore = new Map(before.map((column) => [column.source, column]));
   const isToday = source !== undefined && isTodayOf(source, names);
-  const columns = names.map((name) => {
-    const today = source?.columns.find((column) => column.name === name);
+  const places = isSameTable ? placesKnown(source) : 0;
+  const columns = names.map((name, at) => {
+    const isPlaced = at < places;
+    const today = isPlaced
+      ? source?.columns[at]
+      : source?.columns.slice(places).find((column) => column.name === name);
     const sqlType = today?.sqlType ?? nameBefore.get(name)?.sqlType ?? inferred.get(name) ?? 'text';
     return {
       name: nameBefore.get(name)?.name ?? name,
@@ -31,10 +38,20 @@ export function lakeColumns(
       type: lakeTypeOf(sqlType),
       sqlType,
       ...(today?.missing !== undefined && { missing: today.missing }),
-      ...(isToday && today?.number !== undefined && { number: today.number }),
+      ...((isToday || isPlaced) && today?.number !== undefined && { number: today.number }),
     };
   });
   return columns.map((column) => ({ ...column, name: freeName(column.name, taken) }));
+}
+
+/**
+ * How many columns of a row are known by their place, whatever their names were then: numbers are
+ * given in order and never again, so up to the first that is gone, the nth column has the number n.
+ */
+function placesKnown(source: SourceTable | undefined): number {
+  const columns = source?.columns ?? [];
+  const gone = columns.findIndex(({ number }, at) => number?.column !== at + 1);
+  return gone === -1 ? columns.length : gone;
 }
 
 /** Engines don't tell names apart by case, and columns of the lake's own begin with two underscores. */

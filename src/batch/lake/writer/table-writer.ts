@@ -189,16 +189,20 @@ export class TableWriter {
     const source = await this.#describe(isLast);
     const isToday = source !== undefined && isTodayOf(source, names);
     if (isSwapped && source !== undefined) this.#confirm(order);
-    if (isLast) {
+    const isSameTable = plan.isOf(source);
+    const isOther = isReordered && !isToday && isSameTable;
+    if (isLast && !isOther) {
       if (!isToday) return isReordered ? plan.inOrder(names, last) : last;
       const columns = lakeColumns(names, { source, before: plan.columns, inferred: new Map() });
       if (!areSame(last.columns, columns)) return this.#retype(plan, columns);
       return isNumbered(last) ? last : plan.number(last, columns);
     }
-    const known = isToday ? undefined : plan.schemas.find((schema) => isOf(schema, names));
+    const known = isToday ? undefined : plan.find(names, isSameTable);
     if (known !== undefined) return known;
     const inferred = await this.#infer(plan, names, source, file, signal);
-    const added = plan.add(lakeColumns(names, { source, before: plan.columns, inferred }));
+    const added = plan.add(
+      lakeColumns(names, { source, before: plan.columns, inferred, isSameTable }),
+    );
     // Events of before have come after it was introduced: what it has today stays the last.
     if (last !== undefined && source !== undefined && isOf(last, source.columns.map(nameOf)))
       plan.add(last.columns);
@@ -306,6 +310,18 @@ function isNumbered({ columns }: LakeSchema): boolean {
   return columns.some(({ number }) => number !== undefined);
 }
 
+/** Once the lake holds rows of a table, or has looked when there were none, what comes is of it or of a later one. */
+function tableOf({ before, schemas, changes }: TableDraft): number | undefined {
+  const files = [...(before?.bases ?? []), ...(before?.changes ?? []), ...changes];
+  const hasLooked = Object.keys(before?.offsets ?? {}).length > 0;
+  const seen =
+    files.length > 0 || !hasLooked
+      ? files.map(({ schema }) => schemas[schema])
+      : (before?.schemas ?? []);
+  const numbered = seen.findLast((schema) => schema !== undefined && isNumbered(schema));
+  return numbered?.columns.find(({ number }) => number !== undefined)?.number?.table;
+}
+
 function nameOf({ name }: Readonly<{ name: string }>): string {
   return name;
 }
@@ -317,12 +333,16 @@ class Plan {
   key: readonly string[];
   schemas: readonly LakeSchema[];
   readonly marks: TableDraft['marks'] = [];
+  /** The OID of the table whose rows came last; undefined: unknown. */
+  readonly #table: number | undefined;
 
-  constructor({ schema, name, key, schemas }: TableDraft) {
+  constructor(draft: TableDraft) {
+    const { schema, name, key, schemas } = draft;
     this.schema = schema;
     this.name = name;
     this.key = key;
     this.schemas = schemas;
+    this.#table = tableOf(draft);
   }
 
   get last(): LakeSchema | undefined {
@@ -342,6 +362,18 @@ class Plan {
     const schema = { id: this.schemas.length, columns };
     this.schemas = [...this.schemas, schema];
     return schema;
+  }
+
+  /** Whether the events to write are of the very table that the catalogue tells, under whatever names. */
+  isOf(source: SourceTable | undefined): boolean {
+    const today = source?.columns.find(({ number }) => number !== undefined)?.number;
+    return today !== undefined && today.table === this.#table;
+  }
+
+  /** A schema of before that has these columns, where names may have been swapped in this order. */
+  find(names: readonly string[], isInOrder: boolean): LakeSchema | undefined {
+    const has = isInOrder ? isOfOrder : isOf;
+    return this.schemas.find((schema) => has(schema, names));
   }
 
   /** The newest schema whose columns come in this order. */
