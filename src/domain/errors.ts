@@ -93,9 +93,9 @@ export const REMEDIES = {
     hint: 'A newer version of Millrace writes this lake: use that version, or another folder with MILLRACE_LAKE. Nothing was changed.',
   },
   lake_damaged: {
-    retry: 'never',
+    retry: 'auto',
     exit: 1,
-    hint: 'This manifest is not one that Millrace wrote. Restore it from a backup; or, to go on from the manifest before it, remove the file: what came in between is read from the log again.',
+    hint: 'This manifest is not one that Millrace wrote. Restore it from a backup; or, to go on from the manifest before it, remove the file: what came in between is read from the log again. A Millrace that runs then goes on by itself.',
   },
   lake_file_damaged: {
     retry: 'manual',

@@ -19,7 +19,7 @@ import fc from 'fast-check';
 import { smallDisk } from '../../../test/small-disk.ts';
 import { contents, headersOf } from '../../../test/stream.ts';
 import { MemoryEventLog } from '../../adapters/memory/event-log.ts';
-import { MillraceError } from '../../domain/errors.ts';
+import { MillraceError, remedyFor } from '../../domain/errors.ts';
 import type { Row } from '../../domain/envelope.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -681,6 +681,21 @@ describe('when something is in the way', () => {
     await using log = new MemoryEventLog();
     await log.createTopics([{ name: ORDERS, partitions: 1, cleanup: 'delete' }]);
     await assert.rejects(t.write({ log }), { code: 'lake_of_other_log' });
+  });
+
+  test('a damaged manifest stops the writer until it is gone, and asks for no restart', async () => {
+    await using t = await lakeTest(TABLE);
+    await append(t.log, [created({ id: 1, total: '1.00' })]);
+    const { version } = await t.write();
+    await append(t.log, [created({ id: 2, total: '1.00' })]);
+    const damaged = t.lake.path(`manifests/${String(version + 1).padStart(12, '0')}.json`);
+    await writeFile(damaged, '{"format":1,"ver');
+    await using running = t.start();
+    const refused = await running.ended.catch((error: unknown) => error);
+    assert.equal((refused as MillraceError).code, 'lake_damaged');
+    assert.equal(remedyFor(refused).retry, 'auto');
+    await rm(damaged);
+    assert.equal(tableOf(await t.write()).offsets[0], 2);
   });
 
   test('a request fails with what the writer failed of', async () => {
