@@ -167,6 +167,40 @@ test('values left out before names were swapped are those of their column', asyn
   ]);
 });
 
+test('a row whose key changed has no value of another row that had its key', async () => {
+  await using at = await place();
+  const { lake, engine } = at;
+  const table: TestTable = {
+    topic: 'shop.public.t',
+    schema: 'public',
+    name: 't',
+    key: ['id'],
+    schemas: [schemaOf(0, { id: 'INTEGER', long: 'VARCHAR', v: 'INTEGER' })],
+  };
+  const at0 = { partition: 0, timeMs: START_MS, schema: 0 };
+  await writeChanges(
+    lake,
+    engine,
+    table,
+    [
+      { ...at0, op: 'c', offset: 0, row: { id: '1', long: 'of the first', v: '1' } },
+      { ...at0, op: 'c', offset: 1, row: { id: '2', long: 'of the second', v: '1' } },
+      { ...at0, op: 'd', offset: 2, row: { id: '1' } },
+      { ...at0, op: 'd', offset: 3, row: { id: '2' } },
+      { ...at0, op: 'c', offset: 4, row: { id: '1', v: '2' }, unavailable: ['long'] },
+      { ...at0, op: 'u', offset: 5, row: { id: '1', v: '3' }, unavailable: ['long'] },
+      { ...at0, op: 'c', offset: 6, row: { id: '2', long: 'anew', v: '1' } },
+      { ...at0, op: 'u', offset: 7, row: { id: '2', v: '2' }, unavailable: ['long'] },
+    ],
+    { offsets: { 0: 8 } },
+  );
+  const found = must((await lake.manifest()).tables[table.topic], 'it was written');
+  assert.deepEqual(await rowsOf(engine, stateOf(lake, found)), [
+    '["1",null,"3"]',
+    '["2","anew","2"]',
+  ]);
+});
+
 test('a column that was added later has its default in older rows, and an older type is cast', async () => {
   await using at = await place();
   const { lake, engine } = at;

@@ -153,7 +153,9 @@ function placeOf({ isOnePartition }: Parts): readonly string[] {
 
 /**
  * PostgreSQL leaves out large values that an update did not touch: they are those of the last change
- * that had them, or of the base. Such a value was never null, so max_by may pass over nulls.
+ * that had them, or of the base. Such a value was never null, so max_by may pass over nulls. Changes
+ * from before the row was created are of another one that had its key: a row whose key changed is
+ * created with values left out, too.
  */
 function leftOutValues(
   parts: Parts,
@@ -169,6 +171,10 @@ function leftOutValues(
   const needed = `SELECT ${list(key, 'c')}
 FROM (${changes.select([...key, ...place], '__unavailable IS NOT NULL')}) c
 SEMI JOIN (${lastOf(parts)}) l ON ${same('l', 'c', place)}`;
+  const born = `SELECT ${list(key, 'c')}, MAX(c.__offset) AS __born
+FROM (${changes.select([...key, '__offset'], "__op = 'c'")}) c
+SEMI JOIN __needed n ON ${same('n', 'c', key, 'IS NOT DISTINCT FROM')}
+GROUP BY ${list(key, 'c')}`;
   const held = [...key, ...unavailable, '__offset'];
   const holders = [
     `SELECT ${list([...held, '__unavailable'])} FROM (${changes.select([...held, '__unavailable'], "__op NOT IN ('d', 't')")}) c`,
@@ -185,9 +191,11 @@ SEMI JOIN (${lastOf(parts)}) l ON ${same('l', 'c', place)}`;
   const filled = `SELECT ${[list(key, 'h'), ...newest].join(', ')}
 FROM (${holders.join('\nUNION ALL\n')}) h
 SEMI JOIN __needed n ON ${same('n', 'h', key, 'IS NOT DISTINCT FROM')}
+LEFT JOIN __born w ON ${same('w', 'h', key, 'IS NOT DISTINCT FROM')}
+WHERE w.__born IS NULL OR h.__offset >= w.__born
 GROUP BY ${list(key, 'h')}`;
   return [
-    [`__needed AS (\n${needed}\n)`, `__filled AS (\n${filled}\n)`],
+    [`__needed AS (\n${needed}\n)`, `__born AS (\n${born}\n)`, `__filled AS (\n${filled}\n)`],
     values,
     `\nLEFT JOIN __filled f ON ${same('f', 'c', key, 'IS NOT DISTINCT FROM')}`,
   ];
