@@ -2,8 +2,9 @@ import { rename, rm, stat } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
 import { compact, type CompactionStep } from '../../batch/lake/compaction.ts';
 import { COMPACT_ALL } from '../../batch/lake/compaction-plan.ts';
+import { copyingWarning } from '../../batch/lake/copying-text.ts';
 import { stateSql } from '../../batch/lake/history.ts';
-import type { LakeColumn, LakeTable, Manifest } from '../../batch/lake/manifest.ts';
+import type { LakeColumn, LakeIncomplete, LakeTable, Manifest } from '../../batch/lake/manifest.ts';
 import { sqlString } from '../../batch/models/literal.ts';
 import { findTable } from '../../batch/run/source-table.ts';
 import { MillraceError } from '../../domain/errors.ts';
@@ -30,6 +31,8 @@ export type ListedTable = Readonly<{
   offsets: Readonly<Record<string, number>>;
   /** Changes that were lost. */
   missing: number;
+  /** Rows of it are still to come by a copy. */
+  incomplete?: LakeIncomplete;
 }>;
 
 /** Those named, or all. Throws `lake_table_unknown`. */
@@ -43,7 +46,7 @@ export async function listTables(
 }
 
 function listed(table: LakeTable): ListedTable {
-  const { topic, key, schemas, changes, bases, offsets, gaps = [], floor } = table;
+  const { topic, key, schemas, changes, bases, offsets, gaps = [], floor, incomplete } = table;
   const files = [...changes, ...bases.flatMap((base) => base.files)];
   const from =
     floor === undefined ? changes.map(({ minTimeMs }) => minTimeMs) : [bases[0]?.maxTimeMs ?? 0];
@@ -63,6 +66,7 @@ function listed(table: LakeTable): ListedTable {
     ...(to.length > 0 && { toMs: Math.max(...to) }),
     offsets,
     missing: sum(gaps.map(({ from: first, to: next }) => next - first)),
+    ...(incomplete !== undefined && { incomplete }),
   };
 }
 
@@ -107,12 +111,12 @@ const FORMATS: Readonly<Record<string, string>> = {
   '.ndjson': 'FORMAT json',
 };
 
-/** Writes the rows of a table to a file, whose ending tells the format; it is there once it is whole. Returns how many. */
+/** Writes the rows of a table to a file, whose ending tells the format; it is there once it is whole. */
 export async function exportTable(
   places: BatchPlaces,
   { table: name, timeMs, to }: Export,
   signal: AbortSignal,
-): Promise<number> {
+): Promise<Readonly<{ rows: number; warning?: string }>> {
   const format = FORMATS[extname(to).toLowerCase()];
   if (format === undefined)
     throw new MillraceError('usage', {
@@ -130,7 +134,8 @@ export async function exportTable(
   try {
     const rows = await engine.run(`COPY (${sql}) TO ${sqlString(draft)} (${format})`, signal);
     await rename(draft, to);
-    return rows;
+    const warning = copyingWarning(table, timeMs);
+    return { rows, ...(warning !== undefined && { warning }) };
   } finally {
     await rm(draft, { force: true });
   }

@@ -1,3 +1,4 @@
+import { copyingWarning } from '../../batch/lake/copying-text.ts';
 import { inlineFiles } from '../../batch/lake/inline-files.ts';
 import type { Lake } from '../../batch/lake/lake.ts';
 import type { LakeModel, LakeTable, Manifest } from '../../batch/lake/manifest.ts';
@@ -17,6 +18,8 @@ export type NamedRelation = Readonly<{
   sql: () => string;
   /** Whether its SQL names others that stand here. */
   namesOthers: boolean;
+  /** What is to be known of its rows, beside them. */
+  warning?: string | undefined;
   /** As the source has it, where it differs but for case from the name of another. */
   nameAtSource?: string;
 }>;
@@ -107,6 +110,7 @@ function stateRelation(
     columns: todaysColumns(table),
     sql: () => inlineFiles(stateOf(lake, table, atMs === undefined ? undefined : { timeMs: atMs })),
     namesOthers: false,
+    warning: copyingWarning(table, atMs),
   };
 }
 

@@ -32,6 +32,24 @@ describe('a question to the lake', () => {
     ]);
   });
 
+  test('tells of tables that are being copied, where it shows their rows', async () => {
+    await using place = await askedLake();
+    await place.lake.edit('orders', (table) => ({
+      ...table,
+      incomplete: { sinceMs: LATER_MS, cause: 'gap' },
+    }));
+    const warnings = async (sql: string, atMs?: number) => {
+      await using query = await place.open(sql, never, atMs);
+      return query.warnings;
+    };
+    const told = ['public.orders is being copied: not all of its rows are in the lake yet'];
+    assert.deepEqual(await warnings('FROM orders JOIN orders AS other USING (id)'), told);
+    assert.deepEqual(await warnings('FROM twice'), told);
+    assert.deepEqual(await warnings('FROM public.customers'), []);
+    assert.deepEqual(await warnings('FROM changes.orders'), []);
+    assert.deepEqual(await warnings('FROM orders', FIRST_MS), []);
+  });
+
   test('reads all changes, with when and what they were', async () => {
     await using asked = await askedLake();
     assert.deepEqual(

@@ -36,15 +36,22 @@ export class LakeQuery implements AsyncDisposable {
   readonly #signal: AbortSignal;
   /** EXPLAIN: its one column of text is to be read as it stands. */
   readonly isExplanation: boolean;
+  /** Of the tables that it names. */
+  readonly warnings: readonly string[];
 
   private constructor(
     engine: SqlEngine,
-    { sql, isExplanation }: Readonly<{ sql: string; isExplanation: boolean }>,
+    {
+      sql,
+      isExplanation,
+      warnings,
+    }: Readonly<{ sql: string; isExplanation: boolean; warnings: readonly string[] }>,
     signal: AbortSignal,
   ) {
     this.#engine = engine;
     this.#sql = sql;
     this.isExplanation = isExplanation;
+    this.warnings = warnings;
     this.#signal = signal;
   }
 
@@ -66,9 +73,11 @@ export class LakeQuery implements AsyncDisposable {
     const sql = withoutEnd(text);
     const { ast, isExplanation } = await readingStatement(engine, sql);
     const manifest = await lake.manifest();
-    await prepare(engine, new SqlCatalogue(lake, { manifest, atMs }), ast, signal);
+    const catalogue = new SqlCatalogue(lake, { manifest, atMs });
+    const named = await prepare(engine, catalogue, ast, signal);
+    const warnings = [...named].flatMap(({ warning }) => warning ?? []);
     resources.move();
-    return new LakeQuery(engine, { sql, isExplanation }, signal);
+    return new LakeQuery(engine, { sql, isExplanation, warnings }, signal);
   }
 
   /** Some thousand rows at a time, in constant memory; at least one batch, which tells the columns. */
@@ -159,13 +168,13 @@ function firstWord(sql: string): string {
   return new RegExp(`^${BLANK}*(\\w+)`).exec(sql)?.[1]?.toUpperCase() ?? 'another statement';
 }
 
-/** Makes views of what the question names; of all else only the names and columns, for suggestions and SHOW. */
+/** Makes views of what the question names, and returns that; of all else only the names and columns, for suggestions and SHOW. */
 async function prepare(
   engine: SqlEngine,
   catalogue: SqlCatalogue,
   ast: SqlNode,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<ReadonlySet<NamedRelation>> {
   const schemas = catalogue.schemas.map(
     (name) => `CREATE SCHEMA IF NOT EXISTS ${sqlIdentifier(name)}`,
   );
@@ -174,6 +183,7 @@ async function prepare(
   const views = new Views(engine, catalogue, signal);
   await views.addAll(namedBy(ast, catalogue));
   await engine.run(`SET search_path = '${SEARCHED_SCHEMAS.join(',')}'`, signal);
+  return views.made;
 }
 
 /** Never mistaken for an empty table: to read it fails. */
@@ -191,7 +201,8 @@ class Views {
   readonly #engine: SqlEngine;
   readonly #catalogue: SqlCatalogue;
   readonly #signal: AbortSignal;
-  readonly #made = new Set<NamedRelation>();
+  /** With those that they name. */
+  readonly made = new Set<NamedRelation>();
 
   constructor(engine: SqlEngine, catalogue: SqlCatalogue, signal: AbortSignal) {
     this.#engine = engine;
@@ -204,8 +215,8 @@ class Views {
   }
 
   async #add(relation: NamedRelation): Promise<void> {
-    if (this.#made.has(relation)) return;
-    this.#made.add(relation);
+    if (this.made.has(relation)) return;
+    this.made.add(relation);
     const sql = relation.sql();
     if (relation.namesOthers) {
       const parsed = await parseSelect(this.#engine, sql);

@@ -1,3 +1,4 @@
+import { copyingWarning } from '../../batch/lake/copying-text.ts';
 import { stateSql } from '../../batch/lake/history.ts';
 import type { Lake } from '../../batch/lake/lake.ts';
 import type { LakeTable } from '../../batch/lake/manifest.ts';
@@ -45,6 +46,11 @@ export class TableRows implements AsyncDisposable {
    */
   async *read(limit?: number): AsyncGenerator<SqlRows> {
     yield* this.#place.engine.read(await this.#sql(limit), this.#signal);
+  }
+
+  /** What is to be known of the rows, beside them. */
+  get warning(): string | undefined {
+    return copyingWarning(this.#place.table, this.#place.timeMs);
   }
 
   /** How many there are, without reading what the count does not need. */

@@ -6,6 +6,7 @@ import type {
   WarehouseJob,
   WarehouseStep,
 } from '../../ports/warehouse.ts';
+import { copyingText } from '../lake/copying-text.ts';
 import type { LakeModel, LakeOffsets, LakeTable, Manifest } from '../lake/manifest.ts';
 import type { TableRelation } from '../lake/table-relation.ts';
 import { sqlIdentifier } from '../models/literal.ts';
@@ -160,8 +161,8 @@ export class JobDraft {
     const { manifest, state } = this.#place;
     const table = findTable(manifest, source);
     if (table === undefined) return { problem: missingSource(source, manifest) };
-    if (table.incomplete !== undefined)
-      return { problem: `${fullName(table)} is being copied`, waits: true };
+    const copying = copyingText(table);
+    if (copying !== undefined) return { problem: copying, waits: true };
     const name = sourceName(table);
     const fingerprint = hashOf([table.topic, table.key, table.schemas.at(-1)?.columns]);
     const inputs = { [table.topic]: table.offsets };

@@ -41,6 +41,7 @@ export function atCommand(context: Context): Command {
         { table, timeMs, key },
         signal,
       );
+      if (rows.warning !== undefined) terminal.note(rows.warning);
       const lines = rowFormat(format, terminal.colours);
       let count = 0;
       for await (const batch of rows.read(limit)) {

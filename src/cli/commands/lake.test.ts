@@ -91,7 +91,7 @@ async function shop({ more = 0, isTty = false } = {}) {
     const [printed, noted] = await told;
     return { code, out: printed, err: noted };
   };
-  return { run, dir: batch.dir, [Symbol.asyncDispose]: () => batch[Symbol.asyncDispose]() };
+  return { run, lake, dir: batch.dir, [Symbol.asyncDispose]: () => batch[Symbol.asyncDispose]() };
 }
 
 test("a row's history tells what changed, and by whom", async () => {
@@ -153,6 +153,38 @@ test('a table of the past is cut on a terminal, and where it is asked for', asyn
   assert.equal(cut.err, '… and 3 more; --limit for more of them\n');
   assert.deepEqual(limited, { code: 0, out: 'id  status\n 1  paid\n', err: '' });
   assert.equal(csv.out.trim().split('\n').length, 1 + 103);
+});
+
+test('rows of a table that is being copied are shown with a warning', async () => {
+  await using at = await shop();
+  const sinceMs = Date.now() - 20 * MINUTE_MS;
+  await at.lake.commit((manifest) => {
+    const orders = manifest.tables['shop.public.orders'];
+    assert.ok(orders);
+    const incomplete = { sinceMs, cause: 'key' } as const;
+    return {
+      ...manifest,
+      tables: { ...manifest.tables, [orders.topic]: { ...orders, incomplete } },
+    };
+  });
+  const [rows, before, exported, listed, json, asked] = await Promise.all([
+    at.run('at', '-10m', 'orders', '1'),
+    at.run('at', '-40m', 'orders', '1'),
+    at.run('lake', 'export', 'orders', '--to', join(at.dir, 'orders.csv')),
+    at.run('lake', 'ls'),
+    at.run('lake', 'ls', 'orders', '--json'),
+    at.run('sql', 'FROM orders', '--json'),
+  ]);
+  const warning = 'public.orders is being copied: not all of its rows are in the lake yet\n';
+  assert.deepEqual(rows, { code: 0, out: 'id  status\n 1  paid\n', err: warning });
+  assert.equal(before.err, '');
+  assert.equal(exported.err, warning);
+  assert.ok(listed.out.endsWith(warning), listed.out);
+  assert.deepEqual((JSON.parse(json.out) as { incomplete?: unknown }).incomplete, {
+    sinceMs,
+    cause: 'key',
+  });
+  assert.deepEqual(asked, { code: 0, out: '{"id":1,"status":"paid"}\n', err: warning });
 });
 
 test('a lake is listed, compacted, and forgets a table that it is told to', async () => {

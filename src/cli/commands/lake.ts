@@ -41,7 +41,12 @@ function listCommand(context: Context): Command {
       const tables = await listTables(batchPlacesOf(context, command), table);
       if (json) for (const each of tables) await terminal.printJson(each);
       else if (tables.length === 0) await terminal.print('The lake is empty.');
-      else await terminal.printAll([...tableLines(tables), ...columnLines(table, tables)]);
+      else
+        await terminal.printAll([
+          ...tableLines(tables),
+          ...tables.filter(({ incomplete }) => incomplete !== undefined).map(copyingLine),
+          ...columnLines(table, tables),
+        ]);
     });
   return withExamples(command, 'millrace lake ls', 'millrace lake ls orders --json');
 }
@@ -71,6 +76,10 @@ function tableLines(tables: readonly ListedTable[]): string[] {
       each.missing === 0 ? '' : formatCount(each.missing),
     ]),
   );
+}
+
+function copyingLine({ table }: ListedTable): string {
+  return `${table} is being copied: not all of its rows are in the lake yet`;
 }
 
 function columnLines(named: string | undefined, [table]: readonly ListedTable[]): string[] {
@@ -127,7 +136,8 @@ function exportCommand(context: Context): Command {
       const { terminal, signal, cwd } = context;
       const places = batchPlacesOf(context, command);
       const wanted = { table, timeMs: at, to: resolve(cwd, to) };
-      const rows = await exportTable(places, wanted, signal);
+      const { rows, warning } = await exportTable(places, wanted, signal);
+      if (warning !== undefined) terminal.note(warning);
       if (json) await terminal.printJson({ table, file: to, rows });
       else await terminal.print(`${counted(rows, 'row')} in ${to}`);
     });

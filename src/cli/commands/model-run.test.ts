@@ -170,6 +170,32 @@ describe('millrace model', () => {
     );
   });
 
+  test('exits with 69 when models wait for a table that is being copied', async () => {
+    await using other = await Place.create();
+    await other.write('kept.sql', KEPT);
+    await other.write('free.sql', 'SELECT 1 AS one');
+    const incomplete = { sinceMs: 1, cause: 'copy' } as const;
+    await other.scripted.edit('orders', (table) => ({ ...table, incomplete }));
+    const ran = await other.millrace('run');
+    assert.equal(ran.code, 69);
+    const [waits, waitsToo] = [
+      'kept … public.orders is being copied; its last',
+      'unique_kept_id … ',
+    ];
+    assert.match(ran.out, new RegExp(`WAIT {2}${waits} result stays\n[^]*WAIT {2}${waitsToo}`));
+    assert.match(ran.out, /: 1 made, 1 waiting, 2 tests waiting\.\n$/);
+    const found = '  models:\n    - kept\n  found: public.orders is being copied\n';
+    assert.ok(ran.err.includes(found), ran.err);
+    assert.equal((await other.millrace('run', 'free')).code, 0);
+    await other.write(
+      'seen.sql',
+      "/*\ncolumns: { id: { tests: [unique] } }\n*/\nFROM {{ source('orders') }}",
+    );
+    const tested = await other.millrace('test', 'seen');
+    assert.equal(tested.code, 69);
+    assert.match(tested.out, /0 of 1 test passed, 1 waiting\.\n$/);
+  });
+
   test('refuses models that are wrong before any runs', async () => {
     await using other = await Place.create();
     await other.write('good.sql', 'SELECT 1 AS one');

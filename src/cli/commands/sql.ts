@@ -53,7 +53,7 @@ export function sqlCommand(context: Context): Command {
     )
     .addOption(new Option('--json', 'print one JSON object a row').conflicts('format'))
     .action(async (argument: string | undefined, flags: Flags) => {
-      const { cwd, signal } = context;
+      const { cwd, signal, terminal } = context;
       const format = formatOf(flags);
       const sql = await sqlOf(argument, flags, context);
       const { at: atMs } = flags;
@@ -62,6 +62,7 @@ export function sqlCommand(context: Context): Command {
         { sql, ...(atMs !== undefined && { atMs }) },
         signal,
       );
+      for (const warning of query.warnings) terminal.note(warning);
       const output = flags.output === undefined ? undefined : resolve(cwd, flags.output);
       if (format !== 'parquet') await printRows(query, { ...flags, format, output }, context);
       else if (output !== undefined) note(await query.writeParquet(output), output, context);

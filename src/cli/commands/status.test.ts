@@ -162,6 +162,7 @@ test('shows how far the lake is, and what became of the last run of the models',
           seconds: 0.25,
           models: 6,
           failedModels: ['batch_summary'],
+          waiting: [{ name: 'order_analytics', for: 'public.orders is being copied' }],
           warnings: 1,
           errors: 0,
         },
@@ -170,12 +171,13 @@ test('shows how far the lake is, and what became of the last run of the models',
     pc.createColors(false),
   );
   const from = lines.findIndex((line) => line.startsWith('LAKE'));
-  assert.deepEqual(lines.slice(from, from + 6), [
+  assert.deepEqual(lines.slice(from, from + 7), [
     'LAKE     LAG  WRITTEN  CAUGHT UP  UNFIT  DEAD LETTERS',
     'running   12   34,567  2.0 s ago      1             0',
     '',
     'MODELS   RUNS  FAILED  LAST RUN      TOOK  MADE  TESTS FAILED',
     'waiting     3       1  10.0 s ago  250 ms     6             1',
     '  not made: batch_summary',
+    '  order_analytics waits: public.orders is being copied',
   ]);
 });
