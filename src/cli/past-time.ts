@@ -3,7 +3,7 @@ import { parseDuration } from './arguments.ts';
 
 /**
  * `2026-11-23T10:00:00Z`, `2026-11-23 10:00`, `2026-11-23`, all in UTC unless they say otherwise;
- * `-10m` is ten minutes ago. As ms.
+ * `-10m` is ten minutes ago. As ms. One that is still to come is refused: nothing is known of it.
  */
 export function parsePastTime(text: string, nowMs: number = Date.now()): number {
   if (text === 'now') return nowMs;
@@ -15,11 +15,20 @@ export function parsePastTime(text: string, nowMs: number = Date.now()): number 
     ) ?? [];
   const offset = /^[+-]\d\d$/.test(zone) ? `${zone}:00` : zone;
   const timeMs = day === undefined ? Number.NaN : Date.parse(`${day}T${time}${offset}`);
-  if (Number.isNaN(timeMs))
+  if (Number.isNaN(timeMs) || !isDay(day))
     throw new InvalidArgumentError(
       'Expected a time such as 2026-01-31T12:00:00Z, "2026-01-31 12:00" (UTC), or -10m for ten minutes ago.',
     );
+  if (timeMs > nowMs)
+    throw new InvalidArgumentError(
+      `Expected a time that has passed; now it is ${new Date(nowMs).toISOString()}.`,
+    );
   return timeMs;
+}
+
+/** JavaScript takes February 30 for March 2. */
+function isDay(day: string | undefined): boolean {
+  return day !== undefined && new Date(`${day}T00:00Z`).toISOString().startsWith(day);
 }
 
 function daysAsHours(_: string, days: string): string {

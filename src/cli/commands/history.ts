@@ -35,10 +35,7 @@ export function historyCommand(context: Context): Command {
       if (count === 0) {
         context.foundFailure();
         terminal.note(`The lake knows of no row ${key} in ${table}.`);
-      } else if (count > newest.length && limit !== undefined)
-        terminal.note(
-          `the newest ${formatCount(newest.length)} of ${counted(count, 'change')}: --limit for more`,
-        );
+      }
     });
   return withExamples(
     command,
