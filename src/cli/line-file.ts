@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { checkTargetFile } from '../app/target-file.ts';
 import { MillraceError } from '../domain/errors.ts';
 
 /** A text file that is there whole, or as it was before: its lines stand elsewhere until `finish`. */
@@ -17,12 +18,9 @@ export class LineFile implements AsyncDisposable {
 
   /** Throws `usage` when it can't be written there. */
   static async create(file: string): Promise<LineFile> {
+    await checkTargetFile(file);
     const draft = `${file}.${randomUUID()}`;
-    try {
-      return new LineFile(file, draft, await open(draft, 'wx'));
-    } catch (error) {
-      return unwritable(error);
-    }
+    return new LineFile(file, draft, await open(draft, 'wx'));
   }
 
   /** Throws `disk_full`. */
@@ -30,10 +28,10 @@ export class LineFile implements AsyncDisposable {
     await this.#handle.writeFile(`${lines}\n`).catch((error: unknown) => this.#fail(error));
   }
 
-  /** Throws `disk_full`, and `usage` when a folder has its name. */
+  /** Throws `disk_full`. */
   async finish(): Promise<void> {
     await this.#handle.sync().catch((error: unknown) => this.#fail(error));
-    await rename(this.#draft, this.#file).catch(unwritable);
+    await rename(this.#draft, this.#file);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -47,9 +45,4 @@ export class LineFile implements AsyncDisposable {
       throw new MillraceError('disk_full', { dir: dirname(this.#file) }, error);
     throw error;
   }
-}
-
-function unwritable(error: unknown): never {
-  const { message } = error as Error;
-  throw new MillraceError('usage', { expected: 'a file to write to', found: message }, error);
 }

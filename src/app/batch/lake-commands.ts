@@ -1,5 +1,5 @@
-import { rename, rm, stat } from 'node:fs/promises';
-import { dirname, extname } from 'node:path';
+import { rename, rm } from 'node:fs/promises';
+import { extname } from 'node:path';
 import { compact, type CompactionStep } from '../../batch/lake/compaction.ts';
 import { COMPACT_ALL } from '../../batch/lake/compaction-plan.ts';
 import { copyingWarning } from '../../batch/lake/copying-text.ts';
@@ -8,6 +8,7 @@ import type { LakeColumn, LakeIncomplete, LakeTable, Manifest } from '../../batc
 import { sqlString } from '../../batch/models/literal.ts';
 import { findTable } from '../../batch/run/source-table.ts';
 import { MillraceError } from '../../domain/errors.ts';
+import { checkTargetFile } from '../target-file.ts';
 import { type BatchPlaces, openEngine, openLakeThere } from './open.ts';
 
 /** What the lake has of a table, or of the logical messages. */
@@ -123,11 +124,9 @@ export async function exportTable(
       expected: `a file that ends with ${Object.keys(FORMATS).join(', ')}`,
       found: to,
     });
-  const folder = await stat(dirname(to)).catch(() => undefined);
-  if (folder?.isDirectory() !== true)
-    throw new MillraceError('usage', { expected: 'a folder that is there', found: dirname(to) });
+  await checkTargetFile(to);
   const lake = await openLakeThere(places);
-  const table = readableTableOf(await lake.manifest(), name);
+  const table = tableWithRowsOf(await lake.manifest(), name);
   await using engine = await openEngine(places);
   const sql = await stateSql(lake, engine, table, { timeMs }, signal);
   const draft = `${to}.${process.pid}.part`;
@@ -167,6 +166,16 @@ export function readableTableOf(manifest: Manifest, name: string): LakeTable {
   const table = tableOf(manifest, name);
   if (table.schemas.length === 0) throw unknown(name, manifest);
   return table;
+}
+
+/** As `readableTableOf`; throws `usage` for the logical messages, which have changes and no rows. */
+export function tableWithRowsOf(manifest: Manifest, name: string): LakeTable {
+  const table = readableTableOf(manifest, name);
+  if (table.schema !== '') return table;
+  throw new MillraceError('usage', {
+    expected: 'a table, which has rows; messages are read with `millrace sql "FROM lake.messages"`',
+    found: `${name}, the logical messages`,
+  });
 }
 
 /** By `orders`, `public.orders`, or the topic. Throws `lake_table_unknown`. */

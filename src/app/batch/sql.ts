@@ -10,6 +10,7 @@ import { MillraceError } from '../../domain/errors.ts';
 import { flushFile } from '../../lib/flush-file.ts';
 import type { SqlColumn, SqlEngine, SqlRows } from '../../ports/sql-engine.ts';
 import type { Config } from '../config/config.ts';
+import { checkTargetFile } from '../target-file.ts';
 import { openEngine } from './open.ts';
 import { type NamedRelation, SEARCHED_SCHEMAS, SqlCatalogue, sqlName } from './sql-catalogue.ts';
 
@@ -95,11 +96,13 @@ export class LakeQuery implements AsyncDisposable {
     return Number(rows[0]?.[0]);
   }
 
-  /** Returns how many rows. The file is there whole, or as it was before. */
-  async writeParquet(file: string): Promise<number> {
+  /** Returns how many rows. The file is there whole, or as it was before. Throws `usage` where it can't be. */
+  async writeParquet(file: string, limit = Infinity): Promise<number> {
+    await checkTargetFile(file);
     const draft = `${file}.${randomUUID()}`;
     try {
-      const sql = await this.#exact();
+      const all = await this.#exact();
+      const sql = limit === Infinity ? all : `FROM (${all}\n) LIMIT ${limit}`;
       const to = `'${draft.replaceAll("'", "''")}'`;
       const copy = `COPY (${sql}\n) TO ${to} (FORMAT parquet, COMPRESSION zstd)`;
       const rows = await this.#engine.run(copy, this.#signal);

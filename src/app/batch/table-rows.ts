@@ -4,7 +4,7 @@ import type { Lake } from '../../batch/lake/lake.ts';
 import type { LakeTable } from '../../batch/lake/manifest.ts';
 import { parseRowKey, type RowKey } from '../../batch/lake/row-key.ts';
 import type { SqlEngine, SqlRows } from '../../ports/sql-engine.ts';
-import { readableTableOf } from './lake-commands.ts';
+import { tableWithRowsOf } from './lake-commands.ts';
 import { type BatchPlaces, openEngine, openLakeThere } from './open.ts';
 
 export type WantedRows = Readonly<{ table: string; timeMs: number; key?: string | undefined }>;
@@ -34,7 +34,7 @@ export class TableRows implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<TableRows> {
     const lake = await openLakeThere(places);
-    const table = readableTableOf(await lake.manifest(), name);
+    const table = tableWithRowsOf(await lake.manifest(), name);
     const row = key === undefined ? {} : { key: parseRowKey(table, key) };
     const engine = await openEngine(places);
     return new TableRows({ lake, engine, table, timeMs, ...row }, signal);

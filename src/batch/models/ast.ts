@@ -28,7 +28,7 @@ export async function parseSelect(
   if (statement === undefined) return { problem: 'expected one SELECT, found nothing', line: 1 };
   if (another !== undefined)
     return {
-      problem: `expected one SELECT, found ${parsed.statements.length}`,
+      problem: `expected one SELECT, found ${parsed.statements.length} statements`,
       line: lineAt(sql, firstLocation(another)),
     };
   return { ast: statement.node };

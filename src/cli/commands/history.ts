@@ -5,7 +5,6 @@ import { parsePositiveInteger } from '../arguments.ts';
 import { batchPlacesOf, type Context } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import type { Terminal } from '../terminal.ts';
-import { formatCount } from '../units.ts';
 
 type Flags = Readonly<{ limit?: number; json?: true }>;
 

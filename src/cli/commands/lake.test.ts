@@ -124,14 +124,17 @@ test("a row's history tells what changed, and by whom", async () => {
 
 test('rows of the past are printed, and written to files', async () => {
   await using at = await shop();
-  const [table, row, csv, misspelt, early, exported] = await Promise.all([
+  const [table, row, csv, misspelt, early, exported, messages] = await Promise.all([
     at.run('at', '-40m', 'orders'),
     at.run('at', '-40m', 'orders', '1', '--json'),
     at.run('at', new Date().toISOString(), 'orders', '--format', 'csv'),
     at.run('at', '-40m', 'orders', '--formt', 'csv'),
     at.run('at', '-7d', 'orders'),
     at.run('lake', 'export', 'orders', '--to', join(at.dir, 'orders.csv'), '--at', '-10m'),
+    at.run('at', '-1m', 'message'),
   ]);
+  assert.equal(messages.code, 2);
+  assert.match(messages.err, /expected: a table, which has rows[^]*found: message, the logical/);
   assert.deepEqual(table, { code: 0, out: 'id  status\n 1  pending\n 2  pending\n', err: '' });
   assert.equal(row.out, '{"id":1,"status":"pending"}\n');
   assert.equal(csv.out, 'id,status\n1,paid\n');

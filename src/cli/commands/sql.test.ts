@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -59,6 +59,30 @@ test('answers go to a file, in the format of its ending', async () => {
   assert.match(parquet.err, /Wrote 2 rows/);
   const counted = await lake.ask(["SELECT count(*) AS n FROM 'rows.parquet'", '--json']);
   assert.equal(counted.out, '{"n":2}\n');
+  const [lines, limited] = await Promise.all([
+    lake.ask(['FROM orders ORDER BY id', '--output', 'rows.jsonl']),
+    lake.ask(['FROM orders ORDER BY id', '--output', 'first.parquet', '--limit', '1']),
+  ]);
+  assert.match(lines.err, /Wrote 2 rows/);
+  assert.equal(await readFile(join(lake.dir, 'rows.jsonl'), 'utf8'), '{"id":1}\n{"id":2}\n');
+  assert.match(limited.err, /Wrote 1 row to/);
+});
+
+test('a file that can not be written, or of an ending that says nothing, is refused before anything is asked', async () => {
+  await using lake = await lakeOfTwo();
+  await mkdir(join(lake.dir, 'folder.parquet'));
+  const [ending, folder, none] = await Promise.all([
+    lake.ask(['FROM orders', '--output', 'rows.xlsx']),
+    lake.ask(['FROM orders', '--output', 'folder.parquet']),
+    lake.ask(['FROM orders', '--output', 'none/rows.parquet']),
+  ]);
+  assert.deepEqual([ending.code, folder.code, none.code], [2, 2, 2]);
+  assert.match(
+    ending.err,
+    /expected: --format, or a file that ends with \.txt[^]*found: rows\.xlsx/,
+  );
+  assert.match(folder.err, /found: a folder, .*folder\.parquet/);
+  assert.match(none.err, /expected: a folder that is there/);
 });
 
 test('what is wrong is said in one message, with its exit code', async () => {

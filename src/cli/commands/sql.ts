@@ -65,7 +65,8 @@ export function sqlCommand(context: Context): Command {
       for (const warning of query.warnings) terminal.note(warning);
       const output = flags.output === undefined ? undefined : resolve(cwd, flags.output);
       if (format !== 'parquet') await printRows(query, { ...flags, format, output }, context);
-      else if (output !== undefined) note(await query.writeParquet(output), output, context);
+      else if (output !== undefined)
+        note(await query.writeParquet(output, flags.limit), output, context);
     });
   return withExamples(
     command,
@@ -80,15 +81,34 @@ export function sqlCommand(context: Context): Command {
 }
 
 function formatOf({ format, json, output }: Flags): Format {
-  const ending = extname(output ?? '').slice(1);
-  const byEnding = FORMATS.find((each) => each === (ending === 'ndjson' ? 'json' : ending));
-  const chosen = json ? 'json' : (format ?? byEnding ?? 'table');
+  const chosen = json ? 'json' : (format ?? formatByEnding(output));
   if (chosen === 'parquet' && output === undefined)
     throw new MillraceError('usage', {
       expected: '--output <file> with --format parquet, which is nothing to print',
       found: 'no --output',
     });
   return chosen;
+}
+
+const ENDINGS: Readonly<Record<string, Format>> = {
+  '': 'table',
+  '.txt': 'table',
+  '.csv': 'csv',
+  '.json': 'json',
+  '.jsonl': 'json',
+  '.ndjson': 'json',
+  '.parquet': 'parquet',
+};
+
+function formatByEnding(output = ''): Format {
+  const ending = extname(output).toLowerCase();
+  const found = ENDINGS[ending];
+  if (found === undefined)
+    throw new MillraceError('usage', {
+      expected: `--format, or a file that ends with ${Object.keys(ENDINGS).filter(Boolean).join(', ')}`,
+      found: output,
+    });
+  return found;
 }
 
 async function sqlOf(
