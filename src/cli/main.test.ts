@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, readdir, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 
 const MILLRACE = join(import.meta.dirname, 'millrace');
+/** Kept between runs, as the user's own is. */
+const COMPILE_CACHE = join(tmpdir(), 'millrace-compile-cache');
 
 const millrace = (args: readonly string[], env?: Readonly<Record<string, string>>) =>
   run(MILLRACE, args, env);
@@ -19,7 +21,7 @@ async function run(
   await using folder = await mkdtempDisposable(join(tmpdir(), 'millrace-cli-'));
   const child = spawn(program, args, {
     cwd: folder.path,
-    env: { PATH: process.env['PATH'], ...env },
+    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: COMPILE_CACHE, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
@@ -86,6 +88,29 @@ test('psql gets its own options; the process gets 16 libuv threads unless the us
   ]);
   assert.equal(usual.out, '16 -h db -p 5432 -U postgres -d source_db -c select 1\n');
   assert.match(own.out, /^7 /);
+});
+
+test("keeps what Node compiles in the user's cache folder, unless told where, or there can be none", async () => {
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'millrace-home-'));
+  const psql = '#!/bin/sh\necho "$NODE_COMPILE_CACHE"\n';
+  await writeFile(join(folder.path, 'psql'), psql, { mode: 0o755 });
+  const told = async (env: Readonly<Record<string, string>>): Promise<string> => {
+    const PATH = `${folder.path}${delimiter}${process.env['PATH']}`;
+    const places = { POSTGRES_HOST: 'db', PATH, NODE_COMPILE_CACHE: '', ...env };
+    return (await millrace(['psql'], places)).out;
+  };
+  const home = join(folder.path, 'home');
+  await symlink(COMPILE_CACHE, join(folder.path, 'millrace'));
+  assert.deepEqual(
+    await Promise.all([
+      told({ HOME: home }),
+      told({ HOME: home, XDG_CACHE_HOME: folder.path }),
+      told({ HOME: home, NODE_COMPILE_CACHE: COMPILE_CACHE }),
+      told({ HOME: '/dev/null' }),
+    ]),
+    [`${home}/.cache/millrace\n`, `${folder.path}/millrace\n`, `${COMPILE_CACHE}\n`, '\n'],
+  );
+  assert.notEqual((await readdir(`${home}/.cache/millrace`)).length, 0);
 });
 
 test('a reader that goes away ends the command quietly', async () => {
