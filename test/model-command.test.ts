@@ -136,7 +136,11 @@ describe('millrace model', () => {
     );
     const [shown] = jsonLines(await shell.succeed('model', 'show', 'spent', '--json'));
     assert.equal(shown?.['description'], 'What each customer < bought.');
-    assert.equal(shown?.['rowCount'], 3);
+    assert.deepEqual([shown?.['rowCount'], shown?.['more']], [3, 0]);
+    const [cut] = jsonLines(
+      await shell.succeed('model', 'show', 'spent', '--limit', '2', '--json'),
+    );
+    assert.equal(cut?.['more'], 1);
     const { exitCode, err } = await shell.run('model', 'show', 'spend');
     assert.equal(exitCode, 2);
     assert.match(err, /found: spend; did you mean spent\?/);

@@ -113,7 +113,8 @@ export async function printCompiled(
   };
 }
 
-export type ShownModel = ListedModel & SqlRows;
+/** `more`: rows that are there beside these. */
+export type ShownModel = ListedModel & SqlRows & Readonly<{ more: number }>;
 
 /** The first rows of a model's last good result. */
 export async function showModel(
@@ -131,15 +132,17 @@ export async function showModel(
       expected: `a model that has been made; make it with \`millrace model run ${name}\``,
       found: name,
     });
-  const sql = `SELECT * FROM models.${sqlIdentifier(name)} LIMIT ${limit}`;
+  const sql = `SELECT * FROM models.${sqlIdentifier(name)}`;
   await using query = await LakeQuery.open(place.config, { sql }, signal);
   let columns: SqlRows['columns'] = [];
   const rows: SqlRows['rows'][number][] = [];
   for await (const batch of query.rows()) {
     ({ columns } = batch);
-    rows.push(...batch.rows);
+    rows.push(...batch.rows.slice(0, limit + 1 - rows.length));
+    if (rows.length > limit) break;
   }
-  return { ...listed(model, last), columns, rows };
+  const more = rows.length > limit ? (await query.count()) - limit : 0;
+  return { ...listed(model, last), columns, rows: rows.slice(0, limit), more };
 }
 
 /** What a model's last good run made. */

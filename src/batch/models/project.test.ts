@@ -278,7 +278,19 @@ describe('a selection', () => {
   });
 
   test('refuses what chooses nothing', async () => {
-    for (const word of ['e', 'tag:x', 'source:orders', 'source:items+', 'owner:me', 'path:other'])
-      await assert.rejects(async () => selectModels(await project, [word]), { code: 'usage' });
+    const told: Readonly<Record<string, RegExp>> = {
+      e: /expected models that there are: a, b, c, d,/,
+      'tag:x': /expected tags that there are: daily,/,
+      'source:orders': /expected source:orders\+/,
+      'source:items+': /expected a source that a model reads: orders,/,
+      'owner:me': /expected name, \+name/,
+      'constructor:me': /expected name, \+name/,
+      'path:other': /expected files of models that there are: models\/a\.sql, /,
+    };
+    for (const [word, message] of Object.entries(told))
+      await assert.rejects(async () => selectModels(await project, [word]), {
+        code: 'usage',
+        message,
+      });
   });
 });

@@ -47,7 +47,9 @@ function choose(models: readonly Model[], term: string): ReadonlySet<string> {
 
 function matching(models: readonly Model[], method: string | undefined, value: string): string[] {
   const isNamed = isGlob(value) ? globMatcher(value) : (text: string) => text === value;
-  return models.filter((model) => MATCHES[method ?? 'name']?.(model, value, isNamed)).map(nameOf);
+  const by = method ?? 'name';
+  const matches = Object.hasOwn(MATCHES, by) ? MATCHES[by] : undefined;
+  return models.filter((model) => matches?.(model, value, isNamed)).map(nameOf);
 }
 
 /** By the method: whether a model is meant by the value, which may be a pattern. */
@@ -102,12 +104,13 @@ function nothingChosen(
       expected: 'name, +name, name+, tag:name, path:models/folder or source:table+',
       found: term,
     });
+  const what = method === 'tag' ? 'tags' : method === 'path' ? 'files of models' : 'models';
   const known =
     method === 'tag'
       ? models.flatMap(({ header }) => header.tags)
       : models.map(method === 'path' ? ({ file }) => file : nameOf);
   return new MillraceError('usage', {
-    expected: `models that there are: ${[...new Set(known)].toSorted().join(', ') || 'none'}`,
+    expected: `${what} that there are: ${[...new Set(known)].toSorted().join(', ') || 'none'}`,
     found: `${term}${didYouMean(value, known)}`,
   });
 }

@@ -1,4 +1,4 @@
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import {
   type CommandPlace,
@@ -10,6 +10,7 @@ import type { RunReport } from '../../app/batch/run-models.ts';
 import { type Context, dataDirOf, pipelineDirOf, placeOf } from '../context.ts';
 import { withExamples } from '../examples.ts';
 import { ModelProgress } from '../model-progress.ts';
+import { pathFromHere } from '../path-from-here.ts';
 import { formatDuration } from '../units.ts';
 
 type RunOptions = Readonly<{
@@ -81,10 +82,7 @@ export function commandPlaceOf(context: Context, command: Command): CommandPlace
 /** What files of the lake are called where the command was started. */
 export function lakePaths({ cwd }: Context, { models }: CommandPlace): (file: string) => string {
   const lake = lakeDirOf(models);
-  return (file) => {
-    const fromHere = relative(cwd, join(lake, file));
-    return fromHere.startsWith('..') ? join(lake, file) : fromHere;
-  };
+  return (file) => pathFromHere(cwd, join(lake, file));
 }
 
 /** Numbers, true and false are what they look like; in quotes, and else, they are text. */

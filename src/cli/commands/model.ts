@@ -1,4 +1,3 @@
-import { relative } from 'node:path';
 import { Command } from 'commander';
 import {
   type CompiledProject,
@@ -14,6 +13,7 @@ import { counted } from '../../lib/counted.ts';
 import { parsePositiveInteger } from '../arguments.ts';
 import { type Context, dataDirOf, pipelineDirOf } from '../context.ts';
 import { withExamples } from '../examples.ts';
+import { pathFromHere } from '../path-from-here.ts';
 import { formatTable } from '../table.ts';
 import { formatCount } from '../units.ts';
 import { modelRunCommand, parseVariable } from './model-run.ts';
@@ -120,20 +120,24 @@ function sqlLines({ models }: CompiledProject): string[] {
   ]);
 }
 
+/** Enough to see what a model is like. */
+const SHOWN_ROWS = 20;
+
 function showCommand(context: Context): Command {
   const command = new Command('show')
     .description("print the first rows of a model's last result")
     .argument('<name>', 'the model')
-    .option('--limit <rows>', 'at most so many rows', parsePositiveInteger, 20)
+    .option('--limit <rows>', `at most so many rows (default: ${SHOWN_ROWS})`, parsePositiveInteger)
     .option('--json', 'print one JSON object: the model, its columns and its rows')
-    .action(async (name: string, { limit, json }: { limit: number; json?: true }) => {
+    .action(async (name: string, { limit, json }: { limit?: number; json?: true }) => {
       const { terminal, signal } = context;
-      const shown = await showModel(modelsAt(context, command), name, limit, signal);
+      const at = modelsAt(context, command);
+      const shown = await showModel(at, name, limit ?? SHOWN_ROWS, signal);
       if (json) {
         await terminal.printJson(shown);
         return;
       }
-      const { columns, rows } = shown;
+      const { columns, rows, more } = shown;
       const cells = rows.map((row) => row.map(cell));
       await terminal.printAll(
         formatTable(
@@ -144,11 +148,9 @@ function showCommand(context: Context): Command {
           cells,
         ),
       );
-      const { rowCount = rows.length } = shown;
-      if (rowCount > rows.length)
-        terminal.note(
-          `${formatCount(rows.length)} of ${counted(rowCount, 'row')}: --limit for more`,
-        );
+      if (more > 0 && limit === undefined)
+        terminal.note(`… and ${formatCount(more)} more; --limit for more of them`);
+      else if (rows.length === 0) terminal.note('No rows.');
     });
   return withExamples(
     command,
@@ -175,7 +177,7 @@ function docsCommand(context: Context): Command {
         signal,
       );
       if (json) await terminal.printJson({ file, models });
-      else await terminal.print(`Wrote ${relative(cwd, file)}: ${counted(models, 'model')}.`);
+      else await terminal.print(`Wrote ${pathFromHere(cwd, file)}: ${counted(models, 'model')}.`);
     });
   return withExamples(command, 'millrace model docs', 'millrace model docs --to ./site');
 }
