@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -166,5 +167,7 @@ describe('millrace model', () => {
     const { exitCode, err } = await fresh.run('model', 'compile');
     assert.equal(exitCode, 69);
     assert.match(err, /not_running/);
+    assert.match(await fresh.succeed('model', 'ls'), /customer_segments .* never\n/);
+    assert.equal(existsSync(fresh.dataDir), false);
   });
 });

@@ -1,4 +1,3 @@
-import type { Lake } from '../../batch/lake/lake.ts';
 import type { LakeModel, Manifest } from '../../batch/lake/manifest.ts';
 import { type Compilation, compileModels, jobContext } from '../../batch/models/compile.ts';
 import { sqlIdentifier } from '../../batch/models/literal.ts';
@@ -14,7 +13,7 @@ import { readConfig } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
 import { loadPipeline } from '../config/load-pipeline.ts';
 import type { Pipeline } from '../pipeline.ts';
-import { modelsDirOf, openEngine, openLake } from './open.ts';
+import { manifestThere, modelsDirOf, openEngine } from './open.ts';
 import { type CataloguePlace, modelSources } from './source-catalogue.ts';
 import { LakeQuery } from './sql.ts';
 
@@ -45,8 +44,7 @@ export async function listModels(
   at: ModelsAt,
   selection: Selection,
 ): Promise<readonly ListedModel[]> {
-  const { project, lake } = await openProject(at);
-  const manifest = await lake.manifest();
+  const { project, manifest } = await openProject(at);
   return selectModels(project, selection.select, selection.exclude).map((model) =>
     listed(model, lastOf(manifest, model.name)),
   );
@@ -123,10 +121,10 @@ export async function showModel(
   limit: number,
   signal: AbortSignal,
 ): Promise<ShownModel> {
-  const { project, lake, place } = await openProject(at);
+  const { project, manifest, place } = await openProject(at);
   const model = project.models.find((each) => each.name === name);
   if (model === undefined) throw noModel(name, project);
-  const last = lastOf(await lake.manifest(), name);
+  const last = lastOf(manifest, name);
   if (last === undefined)
     throw new MillraceError('usage', {
       expected: `a model that has been made; make it with \`millrace model run ${name}\``,
@@ -160,7 +158,8 @@ function noModel(name: string, { models }: ModelProject): MillraceError {
 
 type OpenProject = Readonly<{
   project: ModelProject;
-  lake: Lake;
+  /** Of an empty lake, where there is none. */
+  manifest: Manifest;
   pipeline: Pipeline;
   place: CataloguePlace;
 }>;
@@ -177,7 +176,7 @@ async function openProject({ dataDir, pipelineDir, env }: ModelsAt): Promise<Ope
   const project = await loadModels(dir);
   return {
     project,
-    lake: await openLake(config),
+    manifest: await manifestThere(config),
     pipeline,
     place: { config, pipeline, pipelineDir, env },
   };
@@ -193,16 +192,14 @@ export async function compileProject(
     Readonly<{
       compilation: Compilation;
       sources: readonly SourceTable[];
-      manifest: Manifest;
       variables: Variables;
     }>
 > {
   const opened = await openProject(at);
-  const { project, lake, pipeline, place } = opened;
-  const manifest = await lake.manifest();
+  const { project, manifest, pipeline, place } = opened;
   const sources = await modelSources(place, manifest, project.models, signal);
   await using engine = await openEngine(place.config);
   const variables = { ...pipeline.modelVariables, ...own };
   const compilation = await compileModels(project, { engine, sources, variables }, signal);
-  return { ...opened, compilation, sources, manifest, variables };
+  return { ...opened, compilation, sources, variables };
 }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { tmpdir, userInfo } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Lake } from '../../batch/lake/lake.ts';
+import { EMPTY_MANIFEST, type Manifest } from '../../batch/lake/manifest.ts';
 import { MillraceError } from '../../domain/errors.ts';
 import type { SqlEngine } from '../../ports/sql-engine.ts';
 import type { Warehouse } from '../../ports/warehouse.ts';
@@ -15,17 +16,26 @@ export function openLake({ lake }: Pick<BatchPlaces, 'lake'>): Promise<Lake> {
   return Lake.open(lake.dir);
 }
 
+/** For who looks at models, with a lake or without: it makes no folder where there is none. */
+export async function manifestThere(places: Pick<BatchPlaces, 'lake'>): Promise<Manifest> {
+  return hasLake(places.lake.dir) ? (await openLake(places)).manifest() : EMPTY_MANIFEST;
+}
+
 /** For who only reads: it makes no folder where there is none. Throws `lake_missing`. */
 export async function openLakeThere(places: Pick<BatchPlaces, 'lake'>): Promise<Lake> {
   const { dir } = places.lake;
-  if (!existsSync(join(dir, 'manifests'))) throw new MillraceError('lake_missing', { lake: dir });
+  if (!hasLake(dir)) throw new MillraceError('lake_missing', { lake: dir });
   return openLake(places);
+}
+
+function hasLake(dir: string): boolean {
+  return existsSync(join(dir, 'manifests'));
 }
 
 /**
  * An engine of one's own. Only who asks it something loads its library. What it spills lies in the
- * lake; where that can't be written to, as by someone who may only read it, with the system's
- * temporary files.
+ * lake; where there is none, or it can't be written to, as by someone who may only read it, with the
+ * system's temporary files.
  */
 export async function openEngine({
   lake,
@@ -36,12 +46,13 @@ export async function openEngine({
 }>): Promise<SqlEngine> {
   const { DuckDbEngine } = await import('../../adapters/duckdb/engine.ts');
   const memoryLimit = batch.memory;
+  const elsewhere = join(tmpdir(), `millrace-${userInfo().uid}`);
+  const tempDirectory = hasLake(lake.dir) ? temporaryIn(lake) : elsewhere;
   try {
-    return await DuckDbEngine.open({ memoryLimit, tempDirectory: temporaryIn(lake) });
+    return await DuckDbEngine.open({ memoryLimit, tempDirectory });
   } catch (error) {
     if (!(error instanceof Error && 'syscall' in error)) throw error;
-    const tempDirectory = join(tmpdir(), `millrace-${userInfo().uid}`);
-    return DuckDbEngine.open({ memoryLimit, tempDirectory });
+    return DuckDbEngine.open({ memoryLimit, tempDirectory: elsewhere });
   }
 }
 

@@ -105,6 +105,7 @@ function cell(value: unknown): string {
 
 function summary({ unit, data }: TestedModels): string {
   const all = [...unit, ...(data?.tests ?? [])];
+  if (all.length === 0) return 'No tests.';
   const passed = all.filter(({ outcome }) => outcome === 'passed').length;
   const skipped = all.filter(({ outcome }) => outcome === 'skipped').length;
   const waiting = all.filter(({ outcome }) => outcome === 'waiting').length;

@@ -108,6 +108,7 @@ function compileCommand(context: Context): Command {
 }
 
 function summary({ models, tests }: CompiledProject): string {
+  if (models.length === 0) return 'No models yet.';
   return `${counted(models.length, 'model')}, ${counted(tests, 'test')}: all well.`;
 }
 
