@@ -16,12 +16,12 @@ const RETRIES = {
 } as const;
 
 /** The pages of docs/ that are made from the code, by path. `npm run docs` writes them. */
-export function generatedPages(): ReadonlyMap<string, string> {
+export async function generatedPages(): Promise<ReadonlyMap<string, string>> {
   return new Map([
     ['docs/errors.md', errorsPage()],
     ['docs/reference/connector-options.md', connectorOptionsPage()],
     ['docs/reference/portable-sql.md', portableSqlPage()],
-    ['docs/reference/cli.md', cliReference(createProgram(contextForReading()))],
+    ['docs/reference/cli.md', cliReference(await createProgram(contextForReading()))],
   ]);
 }
 

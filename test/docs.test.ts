@@ -6,7 +6,7 @@ import { generatedPages } from '../scripts/generated-pages.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
-for (const [path, text] of generatedPages()) {
+for (const [path, text] of await generatedPages()) {
   test(`${path} is what \`npm run docs\` writes`, () => {
     assert.equal(readFileSync(join(ROOT, path), 'utf8'), text);
   });

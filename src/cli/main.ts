@@ -12,7 +12,7 @@ const terminal = new Terminal({
 });
 const interruption = new Interruption(process);
 
-const program = createProgram({
+const context = {
   terminal,
   environment: () => readEnvironment(process.cwd(), process.env),
   cwd: process.cwd(),
@@ -21,9 +21,10 @@ const program = createProgram({
   foundFailure: () => {
     process.exitCode = 1;
   },
-});
+};
 
 try {
+  const program = await createProgram(context, process.argv.slice(2));
   await program.parseAsync(process.argv);
 } catch (error) {
   // What ends because it was told to has not failed.

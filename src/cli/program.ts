@@ -1,38 +1,50 @@
 import { Command } from 'commander';
 import { VERSION } from '../app/version.ts';
-import { atCommand } from './commands/at.ts';
-import { captureCommand } from './commands/capture.ts';
-import { completionCommand } from './commands/completion.ts';
-import { connectorCommand } from './commands/connector.ts';
-import { consumeCommand } from './commands/consume.ts';
-import { dlqCommand } from './commands/dlq.ts';
-import { doctorCommand } from './commands/doctor.ts';
-import { downCommand } from './commands/down.ts';
-import { generateCommand } from './commands/generate.ts';
-import { historyCommand } from './commands/history.ts';
-import { initCommand } from './commands/init.ts';
-import { lakeCommand } from './commands/lake.ts';
-import { lineageCommand } from './commands/lineage.ts';
-import { logsCommand } from './commands/logs.ts';
-import { modelCommand } from './commands/model.ts';
-import { psqlCommand } from './commands/psql.ts';
-import { reconcileCommand } from './commands/reconcile.ts';
-import { queryCommand } from './commands/query.ts';
-import { replayCommand } from './commands/replay.ts';
-import { resetCommand } from './commands/reset.ts';
-import { runCommand } from './commands/run.ts';
-import { sqlCommand } from './commands/sql.ts';
-import { statusCommand } from './commands/status.ts';
-import { storeCommand } from './commands/store.ts';
-import { topicsCommand } from './commands/topics.ts';
-import { topologyCommand } from './commands/topology.ts';
-import { typegenCommand } from './commands/typegen.ts';
-import { upCommand } from './commands/up.ts';
 import type { Context } from './context.ts';
 import { withExamples } from './examples.ts';
 
-/** The whole command line. Parsing throws a CommanderError where commander would end the process. */
-export function createProgram(context: Context): Command {
+type Make = (context: Context, program: Command) => Command;
+
+/** In the order of the help. Each loads what it needs itself: all together take a quarter of a second. */
+const COMMANDS: Readonly<Record<string, () => Promise<Make>>> = {
+  up: async () => (await import('./commands/up.ts')).upCommand,
+  down: async () => (await import('./commands/down.ts')).downCommand,
+  status: async () => (await import('./commands/status.ts')).statusCommand,
+  doctor: async () => (await import('./commands/doctor.ts')).doctorCommand,
+  capture: async () => (await import('./commands/capture.ts')).captureCommand,
+  run: async () => (await import('./commands/run.ts')).runCommand,
+  connector: async () => (await import('./commands/connector.ts')).connectorCommand,
+  topics: async () => (await import('./commands/topics.ts')).topicsCommand,
+  consume: async () => (await import('./commands/consume.ts')).consumeCommand,
+  store: async () => (await import('./commands/store.ts')).storeCommand,
+  generate: async () => (await import('./commands/generate.ts')).generateCommand,
+  reconcile: async () => (await import('./commands/reconcile.ts')).reconcileCommand,
+  dlq: async () => (await import('./commands/dlq.ts')).dlqCommand,
+  lake: async () => (await import('./commands/lake.ts')).lakeCommand,
+  history: async () => (await import('./commands/history.ts')).historyCommand,
+  at: async () => (await import('./commands/at.ts')).atCommand,
+  model: async () => (await import('./commands/model.ts')).modelCommand,
+  topology: async () => (await import('./commands/topology.ts')).topologyCommand,
+  query: async () => (await import('./commands/query.ts')).queryCommand,
+  sql: async () => (await import('./commands/sql.ts')).sqlCommand,
+  lineage: async () => (await import('./commands/lineage.ts')).lineageCommand,
+  replay: async () => (await import('./commands/replay.ts')).replayCommand,
+  init: async () => (await import('./commands/init.ts')).initCommand,
+  typegen: async () => (await import('./commands/typegen.ts')).typegenCommand,
+  psql: async () => (await import('./commands/psql.ts')).psqlCommand,
+  logs: async () => (await import('./commands/logs.ts')).logsCommand,
+  reset: async () => (await import('./commands/reset.ts')).resetCommand,
+  completion: async () => (await import('./commands/completion.ts')).completionCommand,
+};
+
+/**
+ * The command line: all of it, or of the commands only the one that `args` run. Parsing throws a
+ * CommanderError where commander would end the process.
+ */
+export async function createProgram(
+  context: Context,
+  args: readonly string[] = [],
+): Promise<Command> {
   const program = new Command('millrace')
     .description('Change data capture, stream processing and SQL models for PostgreSQL.')
     .version(VERSION, '--version', 'print the version')
@@ -46,37 +58,10 @@ export function createProgram(context: Context): Command {
     )
     .showSuggestionAfterError();
   withExamples(program, 'millrace up', 'millrace status', 'millrace up --help');
-  const commands = [
-    upCommand(context),
-    downCommand(context),
-    statusCommand(context),
-    doctorCommand(context),
-    captureCommand(context),
-    runCommand(context),
-    connectorCommand(context),
-    topicsCommand(context),
-    consumeCommand(context),
-    storeCommand(context),
-    generateCommand(context),
-    reconcileCommand(context),
-    dlqCommand(context),
-    lakeCommand(context),
-    historyCommand(context),
-    atCommand(context),
-    modelCommand(context),
-    topologyCommand(context),
-    queryCommand(context),
-    sqlCommand(context),
-    lineageCommand(context),
-    replayCommand(context),
-    initCommand(context),
-    typegenCommand(context),
-    psqlCommand(context),
-    logsCommand(context),
-    resetCommand(context),
-    completionCommand(context, program),
-  ];
-  for (const command of commands) program.addCommand(command);
+  const named = commandIn(args);
+  const loads = named === undefined ? Object.values(COMMANDS) : [named];
+  for (const make of await Promise.all(loads.map((load) => load())))
+    program.addCommand(make(context, program));
   for (const command of [program, ...descendants(program)]) {
     command
       .helpCommand(false)
@@ -88,6 +73,14 @@ export function createProgram(context: Context): Command {
       });
   }
   return program;
+}
+
+/** Undefined where help, an error or a script for a shell may tell of all. */
+function commandIn(args: readonly string[]): (() => Promise<Make>) | undefined {
+  let at = 0;
+  while (args[at] === '--data-dir' || args[at] === '--pipeline') at += 2;
+  const name = args[at] ?? '';
+  return name !== 'completion' && Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
 }
 
 function descendants(command: Command): Command[] {

@@ -1,9 +1,8 @@
 import { MillraceError } from '../../domain/errors.ts';
-import { answerOperation } from './answer.ts';
 import { askControlSocket } from './control-socket.ts';
 import { DataDirectory } from '../config/data-directory.ts';
 import type { ArgumentsOf, OperationName, ValueOf } from './operations.ts';
-import { type OperationPlace, RemoteContext } from './remote-context.ts';
+import type { OperationPlace } from './remote-context.ts';
 
 const STOP_PATIENCE_MS = 30_000;
 
@@ -32,6 +31,9 @@ export async function* callOperation<Name extends OperationName>(
       const isAlone = error instanceof MillraceError && error.code === 'not_running';
       if (!isAlone || isAnswered) throw error;
     }
+    // Who is answered by the Millrace that runs need not load what answers.
+    const { RemoteContext } = await import('./remote-context.ts');
+    const { answerOperation } = await import('./answer.ts');
     await using context = await RemoteContext.open(place, name);
     const either = AbortSignal.any([signal, context.failed]);
     const answers = answerOperation(name, args, context.operations, either);

@@ -64,7 +64,7 @@ async function shop({ more = 0, isTty = false } = {}) {
   const run = async (...args: readonly string[]) => {
     const [out, err] = [new PassThrough(), new PassThrough()];
     let code = 0;
-    const program = createProgram({
+    const program = await createProgram({
       terminal: new Terminal({
         out: Object.assign(out, { isTTY: isTty }),
         err,
