@@ -211,6 +211,14 @@ describe('a question to the lake', () => {
     assert.deepEqual(await readdir(join(asked.dir, "it's out")), ['rows.parquet']);
   });
 
+  test('may name files beside the lake, whose faults are not told as those of the lake', async () => {
+    await using asked = await askedLake();
+    const file = join(asked.dir, 'own.parquet');
+    await assert.rejects(asked.rows(`FROM '${file}'`), failure('sql_failed', /No files found/));
+    await writeFile(file, 'no Parquet');
+    await assert.rejects(asked.rows(`FROM '${file}'`), failure('sql_failed', /own\.parquet/));
+  });
+
   test('is answered where nothing can be written into the lake', async () => {
     await using asked = await askedLake();
     await rm(asked.lake.lake.path('tmp'), { recursive: true, force: true });

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import { Lake } from '../../batch/lake/lake.ts';
 import { isNode, nodesOf, parseSelect, type SqlNode } from '../../batch/models/ast.ts';
@@ -33,6 +33,7 @@ type LakeQueryConfig = Readonly<{
  */
 export class LakeQuery implements AsyncDisposable {
   readonly #engine: SqlEngine;
+  readonly #lakeDir: string;
   readonly #sql: string;
   readonly #signal: AbortSignal;
   /** EXPLAIN: its one column of text is to be read as it stands. */
@@ -43,13 +44,20 @@ export class LakeQuery implements AsyncDisposable {
   private constructor(
     engine: SqlEngine,
     {
+      lakeDir,
       sql,
       isExplanation,
       warnings,
-    }: Readonly<{ sql: string; isExplanation: boolean; warnings: readonly string[] }>,
+    }: Readonly<{
+      lakeDir: string;
+      sql: string;
+      isExplanation: boolean;
+      warnings: readonly string[];
+    }>,
     signal: AbortSignal,
   ) {
     this.#engine = engine;
+    this.#lakeDir = lakeDir;
     this.#sql = sql;
     this.isExplanation = isExplanation;
     this.warnings = warnings;
@@ -78,12 +86,16 @@ export class LakeQuery implements AsyncDisposable {
     const named = await prepare(engine, catalogue, ast, signal);
     const warnings = [...named].flatMap(({ warning }) => warning ?? []);
     resources.move();
-    return new LakeQuery(engine, { sql, isExplanation, warnings }, signal);
+    return new LakeQuery(engine, { lakeDir: lake.dir, sql, isExplanation, warnings }, signal);
   }
 
   /** Some thousand rows at a time, in constant memory; at least one batch, which tells the columns. */
-  rows(): AsyncIterable<SqlRows> {
-    return this.#engine.read(this.#sql, this.#signal);
+  async *rows(): AsyncGenerator<SqlRows> {
+    try {
+      yield* this.#engine.read(this.#sql, this.#signal);
+    } catch (error) {
+      throw this.#told(error);
+    }
   }
 
   /** How many there are, without reading what the count does not need. */
@@ -109,6 +121,8 @@ export class LakeQuery implements AsyncDisposable {
       await flushFile(draft);
       await rename(draft, file);
       return rows;
+    } catch (error) {
+      throw this.#told(error);
     } finally {
       await rm(draft, { force: true });
     }
@@ -116,6 +130,14 @@ export class LakeQuery implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#engine[Symbol.asyncDispose]();
+  }
+
+  /** A file that the question itself names is not of the lake, and nothing of it is to be mended there. */
+  #told(error: unknown): unknown {
+    if (!(error instanceof MillraceError) || error.code !== 'lake_file_damaged') return error;
+    const { file, problem } = error.facts;
+    if (!relative(this.#lakeDir, String(file)).startsWith('..')) return error;
+    return new MillraceError('sql_failed', { problem }, error);
   }
 
   /** Parquet has no whole numbers of 128 bits: DuckDB would write them as floating point. */
