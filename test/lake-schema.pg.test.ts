@@ -160,6 +160,48 @@ describe('a table altered while it is captured', { timeout: 60_000 }, () => {
     await stop();
   });
 
+  test('is copied again where its rows got values that no record tells', async () => {
+    await using server = await temporaryPostgres();
+    await using client = await PostgresClient.connect(server);
+    await client.query('CREATE TABLE t (id int PRIMARY KEY, amount numeric(10,2), kind text)');
+    await client.query("INSERT INTO t VALUES (1, 1.50, 'k1'), (2, 2.50, 'k2')");
+    const log = new MemoryEventLog();
+    const { stop } = await capturing(server, log);
+    const config = connectorConfig(server);
+    await using t = await lakeTest(undefined, { log });
+    await using running = t.start({
+      isTable: (topic) => topic === TOPIC,
+      describe: async (topic) =>
+        (await describeTables(server, config, 'native')).find((table) => table.topic === topic),
+    });
+    let records = 3;
+    const askedAfter = async (statement: string): Promise<number> => {
+      const before = t.asked.length;
+      await client.query(statement);
+      await client.query('UPDATE t SET id = id WHERE id = 1');
+      await until(async () => (await recordsOf(log, TOPIC)).length >= records);
+      await running.writer.flush();
+      records += 1;
+      return t.asked.length - before;
+    };
+    await askedAfter('SELECT 1');
+    const kindsAsNumbers = 'ALTER TABLE t ALTER kind TYPE int USING substr(kind, 2)::int';
+    assert.deepEqual(
+      [
+        await askedAfter(kindsAsNumbers),
+        await askedAfter('ALTER TABLE t ALTER kind TYPE bigint'),
+        await askedAfter('ALTER TABLE t ALTER amount TYPE numeric(14,4)'),
+        await askedAfter('ALTER TABLE t ADD plain text'),
+        await askedAfter("ALTER TABLE t ADD told text DEFAULT 'all the same'"),
+        await askedAfter('ALTER TABLE t ADD token uuid DEFAULT gen_random_uuid()'),
+        await askedAfter('ALTER TABLE t ADD no int GENERATED ALWAYS AS IDENTITY'),
+        await askedAfter('SELECT 1'),
+      ],
+      [1, 0, 0, 0, 0, 1, 1, 0],
+    );
+    await stop();
+  });
+
   test('keeps the values of columns that were renamed again before anybody looked', async () => {
     await using server = await temporaryPostgres();
     await using client = await PostgresClient.connect(server);

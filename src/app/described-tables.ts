@@ -31,6 +31,8 @@ export type DescribedColumn = Readonly<{
   isNullable: boolean;
   /** As text: what rows have that are older than the column, whose default PostgreSQL did not write into them. */
   missing?: string;
+  /** Older rows may have a value of its default, each its own, that PostgreSQL wrote into them and told nobody. */
+  isFilled?: true;
   /** What it keeps under any name: the OID of its table, and its place there. */
   number?: Readonly<{ table: number; column: number }>;
 }>;
@@ -86,13 +88,14 @@ function describe(
       // No publication that capture makes sends them.
       .filter(({ isGenerated }) => !isGenerated)
       .map((column) => {
-        const { isNotNull = false, labels, missing, number } = factsOf(column.name) ?? {};
+        const { isNotNull, labels, missing, isFilled, number } = factsOf(column.name) ?? {};
         return {
           name: column.name,
           sqlType: column.typeName,
           type: labels === undefined ? valueTypeOf(column.typeOid, config, engine) : { labels },
-          isNullable: !isNotNull,
+          isNullable: isNotNull !== true,
           ...(missing !== undefined && { missing }),
+          ...(isFilled === true && { isFilled }),
           ...(number !== undefined && { number: { table: table.oid, column: number } }),
         };
       }),

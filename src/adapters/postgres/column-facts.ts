@@ -11,6 +11,8 @@ export type ColumnFacts = Readonly<{
   labels: readonly string[] | undefined;
   /** As text: what rows have that were written before the column was added, and not since. */
   missing: string | undefined;
+  /** Older rows may have a value of its default, each its own, that PostgreSQL wrote into them and told nobody. */
+  isFilled: boolean;
 }>;
 
 /** Of all columns of the tables with these OIDs. */
@@ -19,7 +21,7 @@ export async function readColumnFacts(
   tables: readonly number[],
 ): Promise<readonly ColumnFacts[]> {
   const rows = await query(COLUMNS, [tables]);
-  return rows.map(({ attrelid, attname, attnum, attnotnull, labels, missing }) => ({
+  return rows.map(({ attrelid, attname, attnum, attnotnull, labels, missing, filled }) => ({
     table: Number(attrelid),
     column: attname ?? '',
     number: Number(attnum),
@@ -27,6 +29,7 @@ export async function readColumnFacts(
     // The query below builds the JSON in the shape of the type.
     labels: labels ? (JSON.parse(labels) as readonly string[]) : undefined,
     missing: missing ?? undefined,
+    isFilled: filled === 't',
   }));
 }
 
@@ -35,7 +38,8 @@ const COLUMNS = `
     (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder)
       FROM pg_enum e
       WHERE e.enumtypid IN (t.oid, t.typbasetype)) AS labels,
-    CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS missing
+    CASE WHEN a.atthasmissing THEN (a.attmissingval::text::text[])[1] END AS missing,
+    NOT a.atthasmissing AND (a.atthasdef OR a.attidentity <> '') AS filled
   FROM pg_attribute a
   JOIN pg_type t ON t.oid = a.atttypid
   WHERE a.attrelid = ANY ($1::oid[]) AND a.attnum > 0 AND NOT a.attisdropped

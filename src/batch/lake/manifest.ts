@@ -65,7 +65,7 @@ export type LakeCopy = Readonly<{
 }>;
 
 /** `copy`: the connector copies it; `gap`, `key`: as of a reset, after which a copy was asked for. */
-export type LakeIncomplete = Readonly<{ sinceMs: number; cause: 'copy' | 'gap' | 'key' }>;
+export type LakeIncomplete = Readonly<{ sinceMs: number; cause: 'copy' | 'gap' | 'key' | 'values' }>;
 
 /** Records from `from` to before `to` are missing; found at `atMs`. */
 export type LakeGap = Readonly<{ partition: number; from: number; to: number; atMs: number }>;

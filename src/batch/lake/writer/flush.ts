@@ -47,7 +47,7 @@ export class Flush {
   /** Undefined: it can't be known. */
   readonly #left: CopiesLeft | undefined;
   /** Of which a copy was asked for in this turn, and why. */
-  readonly #asked = new Map<string, 'gap' | 'key'>();
+  readonly #asked = new Map<string, 'gap' | 'key' | 'values'>();
   readonly #drafts = new Map<string, TableDraft>();
   #manifest: Manifest;
   #lag = 0;
@@ -263,11 +263,12 @@ export class Flush {
     for (const draft of this.#drafts.values()) {
       if (!draft.isChanged) continue;
       await noteCopies(lake, engine, draft, this.#signal);
-      if (!draft.hasOtherKey) continue;
+      const { hasOtherKey } = draft;
+      if (!hasOtherKey && !draft.hasUntoldValues) continue;
       // Before it is noted for good: if it can't be asked for now, it is asked for again.
       await onMissingHistory(draft.topic);
-      this.#asked.set(draft.topic, 'key');
-      draft.noteOtherKey(clock.nowMs());
+      this.#asked.set(draft.topic, hasOtherKey ? 'key' : 'values');
+      if (hasOtherKey) draft.noteOtherKey(clock.nowMs());
     }
     for (const draft of this.#drafts.values()) draft.incomplete = this.#incompleteOf(draft);
     const drafts = [...this.#drafts.values()].filter(({ isChanged }) => isChanged);

@@ -12,7 +12,7 @@ export type Turn = Readonly<{
   /** All is read that was in the log when `left` was asked for. */
   isAtEnd: boolean;
   /** Why a copy of it was asked for in this turn. */
-  asked: 'gap' | 'key' | undefined;
+  asked: 'gap' | 'key' | 'values' | undefined;
   /** Undefined: it can't be known. */
   left: CopiesLeft | undefined;
   nowMs: number;

@@ -110,6 +110,28 @@ export function areSame(a: readonly LakeColumn[], b: readonly LakeColumn[]): boo
   );
 }
 
+/** Whether values of a type, cast to another one, are those that PostgreSQL would make of them. */
+export function holdsAll(type: string, held: string): boolean {
+  if (type === held) return true;
+  const [rank, heldRank] = [INTEGERS.indexOf(type), INTEGERS.indexOf(held)];
+  if (rank >= 0 && heldRank >= 0) return rank > heldRank;
+  const [digits, heldDigits] = [digitsOf(type), digitsOf(held)];
+  return (
+    digits !== undefined &&
+    heldDigits !== undefined &&
+    digits.whole >= heldDigits.whole &&
+    digits.scale >= heldDigits.scale
+  );
+}
+
+const INTEGERS: readonly string[] = ['SMALLINT', 'INTEGER', 'BIGINT'];
+
+function digitsOf(type: string): Readonly<{ whole: number; scale: number }> | undefined {
+  const [, precision, scale] = /^DECIMAL\((\d+),(\d+)\)$/.exec(type) ?? [];
+  if (precision === undefined || scale === undefined) return undefined;
+  return { whole: Number(precision) - Number(scale), scale: Number(scale) };
+}
+
 /** A PostgreSQL type that holds all values of these kinds of JSON, as DuckDB names them. */
 export function inferredType(kinds: readonly unknown[]): string {
   const present = kinds.filter((kind) => kind !== null && kind !== 'NULL');

@@ -15,5 +15,7 @@ export type SourceColumn = Readonly<{
   sqlType: string;
   /** As text: what rows have that are older than the column, whose default PostgreSQL did not write into them. */
   missing?: string;
+  /** Older rows may have a value of its default, each its own, that PostgreSQL wrote into them and told nobody. */
+  isFilled?: true;
   number?: ColumnNumber;
 }>;

@@ -9,7 +9,8 @@ import type {
   Manifest,
 } from '../manifest.ts';
 import { MillraceError } from '../../../domain/errors.ts';
-import { isSameNumber } from '../same-column.ts';
+import { isSameNumber, sameColumn } from '../same-column.ts';
+import { holdsAll } from './lake-columns.ts';
 
 /** What a flush adds to a table, over what the manifest had when it began. */
 export class TableDraft {
@@ -28,6 +29,8 @@ export class TableDraft {
   readonly gaps: LakeGap[] = [];
   /** First and last rows of copies. */
   readonly marks: CopyMark[] = [];
+  /** Names in the source of columns whose default may have been written into older rows. */
+  readonly filled = new Set<string>();
 
   constructor(topic: string, before: LakeTable | undefined) {
     this.topic = topic;
@@ -80,6 +83,22 @@ export class TableDraft {
       key.length !== before.key.length ||
       key.some((name, at) => name !== before.key[at] || isOther(name))
     );
+  }
+
+  /**
+   * Whether PostgreSQL wrote all rows anew and told nobody: for a column of another type, or for a
+   * new one whose default differs by row. Rows without a key can't be fetched again one by one.
+   */
+  get hasUntoldValues(): boolean {
+    const { before, key, schemas, filled } = this;
+    if (key.length === 0 || before === undefined) return false;
+    if (before.changes.length + before.bases.length === 0) return false;
+    const known = before.schemas.at(-1)?.columns ?? [];
+    const today = schemas.length > before.schemas.length ? schemas.at(-1) : undefined;
+    return (today?.columns ?? []).some((column) => {
+      const held = sameColumn(known, column);
+      return held === undefined ? filled.has(column.source) : !holdsAll(column.type, held.type);
+    });
   }
 
   /**

@@ -187,6 +187,7 @@ export class TableWriter {
     if (isLast && this.#isDescribed && !isDoubtful && !isSwapped)
       return isReordered ? plan.inOrder(names, last) : last;
     const source = await this.#describe(isLast);
+    for (const { name, isFilled } of source?.columns ?? []) if (isFilled) plan.filled.add(name);
     const isToday = source !== undefined && isTodayOf(source, names);
     if (isSwapped && source !== undefined) this.#confirm(order);
     const isSameTable = plan.isOf(source);
@@ -333,6 +334,7 @@ class Plan {
   key: readonly string[];
   schemas: readonly LakeSchema[];
   readonly marks: TableDraft['marks'] = [];
+  readonly filled = new Set<string>();
   /** The OID of the table whose rows came last; undefined: unknown. */
   readonly #table: number | undefined;
 
@@ -408,6 +410,7 @@ class Plan {
     draft.schemas = this.schemas;
     draft.changes.push(...(written?.files ?? []));
     draft.marks.push(...this.marks);
+    for (const name of this.filled) draft.filled.add(name);
     for (const { partition, offset, timeMs } of written?.truncates ?? [])
       draft.resets.push({ partition, offset, at: offset, timeMs, cause: 'truncate' });
   }
