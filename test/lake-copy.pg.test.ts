@@ -8,11 +8,16 @@ import { DuckDbWarehouse } from '../src/adapters/duckdb/warehouse.ts';
 import { MemoryEventLog } from '../src/adapters/memory/event-log.ts';
 import { PostgresClient } from '../src/adapters/postgres/client.ts';
 import { copiesLeftIn } from '../src/app/batch/copies-left.ts';
+import { PostgresSource } from '../src/adapters/postgres/source.ts';
 import { describeTables } from '../src/app/described-tables.ts';
 import { loadModels } from '../src/batch/models/project.ts';
 import { runModels } from '../src/batch/run/model-run.ts';
 import type { EventLog } from '../src/ports/event-log.ts';
-import { capturing, connectorConfig, recordsOf, until } from './capture.ts';
+import { MillraceError } from '../src/domain/errors.ts';
+import { inlineFiles } from '../src/batch/lake/inline-files.ts';
+import { stateOf } from '../src/batch/lake/state.ts';
+import { capturing, connector, connectorConfig, recordsOf, until } from './capture.ts';
+import { cutting } from './cutting-log.ts';
 import { type LakeTest, lakeTest } from './lake.ts';
 import { temporaryPostgres, type TemporaryPostgres } from './postgres.ts';
 
@@ -26,7 +31,7 @@ describe('a model of a table that is being copied', { timeout: 120_000 }, () => 
     await client.query('CREATE TABLE t (id int PRIMARY KEY, no int NOT NULL UNIQUE)');
     await client.query('INSERT INTO t SELECT i, 1000 + i FROM generate_series(1, 100) i');
     const log = new MemoryEventLog();
-    const { connector, stop } = await capturing(server, log);
+    const capture = await capturing(server, log);
     await using t = await lakeTest(undefined, { log });
     await using models = await modelsOver(t, {
       figures: "SELECT count(*) AS rows, CAST(sum(no) AS BIGINT) AS total FROM {{ source('t') }}",
@@ -37,7 +42,7 @@ describe('a model of a table that is being copied', { timeout: 120_000 }, () => 
       onMissingHistory: async (topic) => {
         // Whoever reads the table waits, and so does the copy.
         await blocker.query('BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE');
-        await connector.copy([topic]);
+        await capture.connector.copy([topic]);
       },
     });
     await running.writer.flush();
@@ -63,9 +68,75 @@ describe('a model of a table that is being copied', { timeout: 120_000 }, () => 
     await running.writer.flush();
     assert.deepEqual(await models.run(), ['figures: done', 'doubled: done']);
     assert.deepEqual(await models.rows('figures'), [['100', '105050']]);
-    await stop();
+    await capture.stop();
   });
 });
+
+describe('a table in the lake', { timeout: 120_000 }, () => {
+  test('has all its rows where it does not count as incomplete, however often its first copy is cut off', async () => {
+    const rows = 6_000;
+    await using server = await temporaryPostgres();
+    await using client = await PostgresClient.connect(server);
+    for (const table of ['s', 't'])
+      await client.query(
+        `CREATE TABLE ${table} AS SELECT i AS id, repeat('x', 1000) AS v FROM generate_series(1, ${rows}) i;
+        ALTER TABLE ${table} ADD PRIMARY KEY (id)`,
+      );
+    const log = new MemoryEventLog();
+    let appends = 0;
+    // Before an append is durable, and after it, in turn.
+    const cutOff = (): void => {
+      appends += 1;
+      if (appends % 9 === 8) throw new MillraceError('disk_full', {});
+    };
+    const isTable = (topic: string) => topic.startsWith('test_server.public.');
+    const copiesLeft = copiesLeftIn(log, 'test', 'test_server', 0);
+    const stop = new AbortController();
+    const capture = capturingAgainAndAgain(server, cutting(log, cutOff), stop.signal);
+    await using t = await lakeTest(undefined, { log });
+    const seen = { complete: 0, partial: 0 };
+    const look = async (): Promise<void> => {
+      // A writer of its own each time, as after a crash.
+      const { tables } = await t.write({ ...writerOf(server, log), isTable });
+      for (const table of Object.values(tables)) {
+        const sql = inlineFiles(stateOf(t.lake, table));
+        const found = Number((await t.engine.query(`SELECT count(*) FROM (${sql})`)).rows[0]?.[0]);
+        if (table.incomplete === undefined) assert.equal(found, rows, table.name);
+        seen[found === rows ? 'complete' : 'partial'] += 1;
+      }
+    };
+    while (!isDeepStrictEqual(await copiesLeft(), new Set())) await look();
+    await look();
+    stop.abort();
+    await capture;
+    const { tables } = await t.lake.manifest();
+    assert.deepEqual(
+      Object.values(tables).map(({ name, incomplete }) => [name, incomplete]),
+      [
+        ['s', undefined],
+        ['t', undefined],
+      ],
+    );
+    assert.ok(seen.partial > 0, 'the writer looked while tables were copied');
+  });
+});
+
+/** Of a log whose disk is full now and then. */
+async function capturingAgainAndAgain(
+  server: TemporaryPostgres,
+  log: EventLog,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await using source = await PostgresSource.open(server);
+    const running = connector(source, log, connectorConfig(server));
+    await running.run(signal).catch((error: unknown) => {
+      const isExpected =
+        error instanceof MillraceError && ['disk_full', 'slot_in_use'].includes(error.code);
+      if (!isExpected) throw error;
+    });
+  }
+}
 
 function writerOf(server: TemporaryPostgres, log: EventLog) {
   const config = connectorConfig(server);
