@@ -13,14 +13,19 @@ const { signal } = new AbortController();
 const TOPIC = 'dbserver1.public.orders';
 const COPYING = [{ table: 'public.orders', rows: 0, estimatedRows: 1, done: false }];
 
-function connectorAt(atMs: number, copy: ConnectorStatus['copy']) {
+function connectorAt(
+  atMs: number,
+  copy: ConnectorStatus['copy'],
+  state: ConnectorStatus['state'] = 'streaming',
+) {
   const status = (): ConnectorStatus => ({
     component: 'connector',
     name: 'shop',
     atMs,
     ...(copy && { copy }),
-    state: 'streaming',
+    state,
     slot: 's',
+    ...(state === 'waiting' && { problem: 'source_unreachable' }),
     publication: 'p',
     changes: 0,
   });
@@ -39,8 +44,10 @@ async function tell(
   atMs: number,
   worker?: string,
   copy?: ConnectorStatus['copy'],
+  state?: ConnectorStatus['state'],
 ): Promise<void> {
-  const publisher = new StatusPublisher(randomUUID(), log, [connectorAt(atMs, copy)], worker);
+  const parts = [connectorAt(atMs, copy, state)];
+  const publisher = new StatusPublisher(randomUUID(), log, parts, worker);
   const stop = new AbortController();
   const before = (await log.offsets({ topic: 'millrace.status', partition: 0 })).end;
   const following = log.read({ topic: 'millrace.status', partition: 0, offset: before }, signal);
@@ -96,6 +103,20 @@ describe('a copy that is asked for', () => {
     await tell(log, Date.now(), 'host-2', COPYING);
     await asking;
     assert.equal(await commandsIn(log), 2);
+  });
+
+  test('waits while the source is away, whatever is told of that', async () => {
+    const log = await newLog();
+    await tell(log, Date.now());
+    let isDone = false;
+    const asking = requestCopy(log, 'shop', TOPIC, signal).then(() => (isDone = true));
+    await untilCommands(log, 1);
+    await tell(log, Date.now(), undefined, undefined, 'waiting');
+    for (let turn = 0; turn < 200; turn += 1) await new Promise(setImmediate);
+    assert.equal(isDone, false);
+    await tell(log, Date.now(), undefined, COPYING);
+    await asking;
+    assert.equal(await commandsIn(log), 1);
   });
 
   test('is sent at once where the connector of this process has told that it works', async () => {

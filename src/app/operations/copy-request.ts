@@ -4,7 +4,7 @@ import type { EventLog } from '../../ports/event-log.ts';
 import { CommandSender } from './command-sender.ts';
 import { StatusBoard } from '../status/status-board.ts';
 
-/** A connector that still tells of itself after so long has read the command, whatever it shows of it. */
+/** A connector that has worked for so long since has read the command, whatever it shows of it. */
 const SHOWN_WITHIN_MS = 20_000;
 
 /**
@@ -34,8 +34,12 @@ export async function requestCopy(
     for (let before = statuses.connector; ; before = undefined) {
       const asked = await until(() => livingOf(statuses.connector, before));
       await sender.send({ do: 'copy', connector, topics: [topic] });
-      const sentMs = performance.now();
-      const isObeyed = await until(() => outcomeOf(statuses.connector, { asked, topic, sentMs }));
+      let sinceMs = performance.now();
+      const isObeyed = await until(() => {
+        const now = statuses.connector;
+        if (!isAtWork(now)) sinceMs = performance.now();
+        return outcomeOf(now, { asked, topic, sinceMs });
+      });
       if (isObeyed) return;
     }
   } finally {
@@ -52,8 +56,12 @@ function livingOf(
   now: ConnectorStatus | undefined,
   before: ConnectorStatus | undefined,
 ): ConnectorStatus | undefined {
-  if (now?.state !== 'streaming' && now?.state !== 'copying') return undefined;
+  if (now === undefined || !isAtWork(now)) return undefined;
   return now !== before || isOfThisProcess(now) ? now : undefined;
+}
+
+function isAtWork(status: ConnectorStatus | undefined): boolean {
+  return status?.state === 'streaming' || status?.state === 'copying';
 }
 
 /**
@@ -67,11 +75,13 @@ function isOfThisProcess({ worker, atMs }: ConnectorStatus): boolean {
 /** Whether it was obeyed or will not be; undefined while that is open. */
 function outcomeOf(
   now: ConnectorStatus | undefined,
-  { asked, topic, sentMs }: Readonly<{ asked: ConnectorStatus; topic: string; sentMs: number }>,
+  { asked, topic, sinceMs }: Readonly<{ asked: ConnectorStatus; topic: string; sinceMs: number }>,
 ): boolean | undefined {
   if (now === undefined || now.worker !== asked.worker || now.state === 'stopped') return false;
+  // While the source is away the order waits, and what it tells is not about the order.
+  if (!isAtWork(now)) return undefined;
   const isShown = shownOf(now, topic) !== shownOf(asked, topic);
-  return isShown || performance.now() - sentMs >= SHOWN_WITHIN_MS || undefined;
+  return isShown || performance.now() - sinceMs >= SHOWN_WITHIN_MS || undefined;
 }
 
 function shownOf({ copy = [], problem }: ConnectorStatus, topic: string): string {
