@@ -9,6 +9,7 @@ import { MemoryEventLog } from '../src/adapters/memory/event-log.ts';
 import { PostgresClient } from '../src/adapters/postgres/client.ts';
 import { copiesLeftIn } from '../src/app/batch/copies-left.ts';
 import { PostgresSource } from '../src/adapters/postgres/source.ts';
+import { LakePart } from '../src/app/batch/lake-part.ts';
 import { describeTables } from '../src/app/described-tables.ts';
 import { loadModels } from '../src/batch/models/project.ts';
 import { runModels } from '../src/batch/run/model-run.ts';
@@ -37,15 +38,12 @@ describe('a model of a table that is being copied', { timeout: 120_000 }, () => 
       figures: "SELECT count(*) AS rows, CAST(sum(no) AS BIGINT) AS total FROM {{ source('t') }}",
       doubled: "SELECT 2 * total AS twice FROM {{ ref('figures') }}",
     });
-    await using running = t.start({
-      ...writerOf(server, log),
-      onMissingHistory: async (topic) => {
-        // Whoever reads the table waits, and so does the copy.
-        await blocker.query('BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE');
-        await capture.connector.copy([topic]);
-      },
+    await using running = await writing(t, server, log, async (topic) => {
+      // Whoever reads the table waits, and so does the copy.
+      await blocker.query('BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE');
+      await capture.connector.copy([topic]);
     });
-    await running.writer.flush();
+    await running.flush();
     assert.deepEqual(await models.run(), ['figures: done', 'doubled: done']);
     const good = [['100', '105050']];
     assert.deepEqual(await models.rows('figures'), good);
@@ -53,19 +51,19 @@ describe('a model of a table that is being copied', { timeout: 120_000 }, () => 
     await client.query('ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (no)');
     await client.query('UPDATE t SET id = -1 WHERE no = 1001');
     await until(async () => (await recordsOf(log, TOPIC)).length > 100);
-    await running.writer.flush();
+    await running.flush();
     const waits = 'waiting: public.t is being copied';
     for (let times = 0; times < 2; times += 1) {
       assert.deepEqual(await models.run(), [`figures: ${waits}`, `doubled: ${waits}`]);
       assert.deepEqual(await models.rows('figures'), good);
       assert.deepEqual(await models.rows('doubled'), [['210100']]);
-      await running.writer.flush();
+      await running.flush();
     }
 
     await blocker.query('ROLLBACK');
     const copiesLeft = copiesLeftIn(log, 'test', 'test_server', 0);
     await until(async () => isDeepStrictEqual(await copiesLeft(), new Set()));
-    await running.writer.flush();
+    await running.flush();
     assert.deepEqual(await models.run(), ['figures: done', 'doubled: done']);
     assert.deepEqual(await models.rows('figures'), [['100', '105050']]);
     await capture.stop();
@@ -89,7 +87,6 @@ describe('a table in the lake', { timeout: 120_000 }, () => {
       appends += 1;
       if (appends % 9 === 8) throw new MillraceError('disk_full', {});
     };
-    const isTable = (topic: string) => topic.startsWith('test_server.public.');
     const copiesLeft = copiesLeftIn(log, 'test', 'test_server', 0);
     const stop = new AbortController();
     const capture = capturingAgainAndAgain(server, cutting(log, cutOff), stop.signal);
@@ -97,7 +94,7 @@ describe('a table in the lake', { timeout: 120_000 }, () => {
     const seen = { complete: 0, partial: 0 };
     const look = async (): Promise<void> => {
       // A writer of its own each time, as after a crash.
-      const { tables } = await t.write({ ...writerOf(server, log), isTable });
+      const { tables } = await t.write(writerOf(server, log));
       for (const table of Object.values(tables)) {
         const sql = inlineFiles(stateOf(t.lake, table));
         const found = Number((await t.engine.query(`SELECT count(*) FROM (${sql})`)).rows[0]?.[0]);
@@ -138,10 +135,42 @@ async function capturingAgainAndAgain(
   }
 }
 
+/** The lake's part of a process, at work until it is disposed of. */
+async function writing(
+  { lake }: LakeTest,
+  server: TemporaryPostgres,
+  log: EventLog,
+  requestCopy: (topic: string) => Promise<void>,
+): Promise<AsyncDisposable & Pick<LakePart, 'flush'>> {
+  const part = new LakePart({
+    places: {
+      lake: { dir: lake.dir, isNamed: true, flushMs: 60_000, retentionMs: 86_400_000 },
+      batch: { intervalMs: 0, memory: '256MB', warehouse: { kind: 'duckdb' } },
+    },
+    log,
+    connector: connectorConfig(server),
+    connection: server,
+    engine: 'native',
+    requestCopy,
+    isInKafka: false,
+    onChange: () => {},
+  });
+  const stop = new AbortController();
+  const done = part.run(stop.signal);
+  await until(async () => part.status()?.state === 'running');
+  return {
+    flush: () => part.flush(),
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await done;
+    },
+  };
+}
+
 function writerOf(server: TemporaryPostgres, log: EventLog) {
   const config = connectorConfig(server);
   return {
-    isTable: (topic: string) => topic === TOPIC,
+    isTable: (topic: string) => topic.startsWith('test_server.public.'),
     describe: async (topic: string) =>
       (await describeTables(server, config, 'native')).find((table) => table.topic === topic),
     copiesLeft: copiesLeftIn(log, config.name, config.topicPrefix, 0),
