@@ -64,8 +64,11 @@ export type LakeCopy = Readonly<{
   timeMs: number;
 }>;
 
-/** `copy`: the connector copies it; `gap`, `key`: as of a reset, after which a copy was asked for. */
-export type LakeIncomplete = Readonly<{ sinceMs: number; cause: 'copy' | 'gap' | 'key' | 'values' }>;
+/** `copy`: the connector copies it; else what a copy was asked for after, `gap` and `key` as of a reset. */
+export type LakeIncomplete = Readonly<{
+  sinceMs: number;
+  cause: 'copy' | 'gap' | 'key' | 'values';
+}>;
 
 /** Records from `from` to before `to` are missing; found at `atMs`. */
 export type LakeGap = Readonly<{ partition: number; from: number; to: number; atMs: number }>;
