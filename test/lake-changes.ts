@@ -16,6 +16,8 @@ export type TestChange = Readonly<{
   row: Readonly<Record<string, string | null>>;
   tx?: number;
   unavailable?: readonly string[];
+  /** Values that their columns can't hold. */
+  unfit?: Readonly<Record<string, string>>;
 }>;
 
 export type TestTable = Pick<LakeTable, 'topic' | 'schema' | 'name' | 'key'> &
@@ -85,11 +87,12 @@ async function writeFile(
   await mkdir(dirname(lake.path(path)), { recursive: true });
   const text = (value: string | null | undefined): string =>
     value === null || value === undefined ? 'NULL' : sqlString(value);
-  const rows = changes.map(({ op, partition, offset, timeMs, row, tx, unavailable }) => {
+  const rows = changes.map(({ op, partition, offset, timeMs, row, tx, unavailable, unfit }) => {
     const own = schema.columns.map(({ name }) => text(row[name]));
     const time = new Date(timeMs).toISOString().replace('Z', '');
     const left = unavailable === undefined ? null : JSON.stringify(unavailable);
-    const values = [op, time, `${partition}`, `${offset}`, `${tx ?? offset}`, `${offset}`, null];
+    const other = unfit === undefined ? null : JSON.stringify(unfit);
+    const values = [op, time, `${partition}`, `${offset}`, `${tx ?? offset}`, `${offset}`, other];
     return `(${[...own, ...values.map(text), text(left)].join(', ')})`;
   });
   const names = [

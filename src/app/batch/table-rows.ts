@@ -1,5 +1,5 @@
 import { copyingWarning } from '../../batch/lake/copying-text.ts';
-import { stateSql } from '../../batch/lake/history.ts';
+import { rowsAsOf, stateSql } from '../../batch/lake/history.ts';
 import type { Lake } from '../../batch/lake/lake.ts';
 import type { LakeTable } from '../../batch/lake/manifest.ts';
 import { parseRowKey, type RowKey } from '../../batch/lake/row-key.ts';
@@ -45,7 +45,13 @@ export class TableRows implements AsyncDisposable {
    * Throws `lake_horizon`, `lake_key_invalid` and `lake_file_damaged`.
    */
   async *read(limit?: number): AsyncGenerator<SqlRows> {
-    yield* this.#place.engine.read(await this.#sql(limit), this.#signal);
+    const { lake, engine, table, timeMs, key } = this.#place;
+    const wanted = {
+      timeMs,
+      ...(key !== undefined && { key }),
+      ...(limit !== undefined && { limit }),
+    };
+    yield* rowsAsOf(lake, engine, table, wanted, this.#signal);
   }
 
   /** What is to be known of the rows, beside them. */
@@ -55,22 +61,14 @@ export class TableRows implements AsyncDisposable {
 
   /** How many there are, without reading what the count does not need. */
   async count(): Promise<number> {
-    const sql = `SELECT count(*) FROM (${await this.#sql()})`;
-    const { rows } = await this.#place.engine.query(sql, [], this.#signal);
+    const { lake, engine, table, timeMs, key } = this.#place;
+    const wanted = { timeMs, ...(key !== undefined && { key }) };
+    const sql = await stateSql(lake, engine, table, wanted, this.#signal);
+    const { rows } = await engine.query(`SELECT count(*) FROM (${sql})`, [], this.#signal);
     return Number(rows[0]?.[0]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#place.engine[Symbol.asyncDispose]();
-  }
-
-  #sql(limit?: number): Promise<string> {
-    const { lake, engine, table, timeMs, key } = this.#place;
-    const wanted = {
-      timeMs,
-      ...(key !== undefined && { key }),
-      ...(limit !== undefined && { limit }),
-    };
-    return stateSql(lake, engine, table, wanted, this.#signal);
   }
 }

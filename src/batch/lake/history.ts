@@ -1,6 +1,6 @@
 import { type Audit, auditOf } from '../../domain/audit.ts';
 import { must } from '../../lib/must.ts';
-import type { SqlEngine, SqlValue } from '../../ports/sql-engine.ts';
+import type { SqlEngine, SqlRows, SqlValue } from '../../ports/sql-engine.ts';
 import { sqlIdentifier } from '../models/literal.ts';
 import { inlineFiles } from './inline-files.ts';
 import type { Lake } from './lake.ts';
@@ -70,8 +70,44 @@ export async function stateSql(
   wanted: Readonly<{ timeMs?: number | undefined; key?: RowKey | undefined; limit?: number }>,
   signal: AbortSignal,
 ): Promise<string> {
-  const { timeMs, key, limit } = wanted;
+  const { timeMs } = wanted;
   const state = stateOf(lake, table, timeMs === undefined ? undefined : { timeMs });
+  return rowsSql(engine, table, state, wanted, signal);
+}
+
+/**
+ * The rows of a table as of a time, as `stateSql` gives them, some thousand at a time; and in them, as
+ * PostgreSQL writes them, the values that their columns can't hold.
+ */
+export async function* rowsAsOf(
+  lake: Pick<Lake, 'path'>,
+  engine: SqlEngine,
+  table: LakeTable,
+  wanted: Readonly<{ timeMs: number; key?: RowKey | undefined; limit?: number }>,
+  signal: AbortSignal,
+): AsyncGenerator<SqlRows> {
+  const { timeMs } = wanted;
+  const own = stateOf(lake, table, { timeMs }).columns.length;
+  const sql = await rowsSql(engine, table, baseOf(lake, table, { timeMs }), wanted, signal);
+  for await (const { columns, rows } of engine.read(sql, signal)) {
+    const at = new Map(columns.map(({ name }, index) => [name, index]));
+    const unfitAt = must(at.get('__unfit'), 'a base has it');
+    const whole = rows.map((row) => {
+      const values = row.slice(0, own);
+      for (const [name, value] of unfit(row[unfitAt] ?? null)) values[at.get(name) ?? own] = value;
+      return values.slice(0, own);
+    });
+    yield { columns: columns.slice(0, own), rows: whole };
+  }
+}
+
+async function rowsSql(
+  engine: SqlEngine,
+  table: LakeTable,
+  state: TableRelation,
+  { key, limit }: Readonly<{ key?: RowKey | undefined; limit?: number }>,
+  signal: AbortSignal,
+): Promise<string> {
   if (key !== undefined) await check(engine, table, key, signal);
   const order = table.key.length > 0 ? `ORDER BY ${table.key.map(sqlIdentifier).join(', ')} ` : '';
   return [

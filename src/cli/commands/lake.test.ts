@@ -91,7 +91,14 @@ async function shop({ more = 0, isTty = false } = {}) {
     const [printed, noted] = await told;
     return { code, out: printed, err: noted };
   };
-  return { run, lake, dir: batch.dir, [Symbol.asyncDispose]: () => batch[Symbol.asyncDispose]() };
+  const { engine } = batch;
+  return {
+    run,
+    lake,
+    engine,
+    dir: batch.dir,
+    [Symbol.asyncDispose]: () => batch[Symbol.asyncDispose](),
+  };
 }
 
 test("a row's history tells what changed, and by whom", async () => {
@@ -143,6 +150,31 @@ test('rows of the past are printed, and written to files', async () => {
   assert.equal(exported.code, 0, exported.err);
   const written = (await readFile(join(at.dir, 'orders.csv'), 'utf8')).trim().split('\n');
   assert.deepEqual(written.toSorted(byText), ['1,paid', '2,pending', 'id,status']);
+});
+
+test('rows of the past have the values that their columns cannot hold', async () => {
+  await using at = await shop();
+  const reigns = {
+    topic: 'shop.public.reigns',
+    schema: 'public',
+    name: 'reigns',
+    key: ['id'],
+    schemas: [schemaOf(0, { id: 'INTEGER', began: 'DATE', ended: 'DATE' })],
+  };
+  const timeMs = Date.now() - MINUTE_MS;
+  const change = { op: 'c', partition: 0, timeMs, schema: 0 } as const;
+  const changes: TestChange[] = [
+    {
+      ...change,
+      offset: 0,
+      row: { id: '1', ended: '0014-08-19' },
+      unfit: { began: '0027-01-16 BC' },
+    },
+    { ...change, offset: 1, row: { id: '2', began: '0014-09-18', ended: null } },
+  ];
+  await writeChanges(at.lake, at.engine, reigns, changes, { offsets: { 0: 2 } });
+  const { out } = await at.run('at', '-0s', 'reigns', '--format', 'csv', '--limit', '2');
+  assert.equal(out, 'id,began,ended\n1,0027-01-16 BC,0014-08-19\n2,0014-09-18,\n');
 });
 
 test('a table of the past is cut on a terminal, and where it is asked for', async () => {
