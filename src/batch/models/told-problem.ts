@@ -31,10 +31,14 @@ const MISSING = [
 ];
 
 function inOneLine(said: string): string {
-  return said
-    .replace(/^(Binder|Catalog|Parser|Conversion|Invalid Input) Error: /, '')
-    .replaceAll(/\s*\n\s*/g, ' ')
-    .replace(/[.!]? Candidate bindings: (: )?/, '; there is ');
+  return (
+    said
+      .replace(/^(Binder|Catalog|Parser|Conversion|Invalid Input) Error: /, '')
+      // Rows of files are an engine's list of values only to itself.
+      .replace(/^Values list "/, 'Table "')
+      .replaceAll(/\s*\n\s*/g, ' ')
+      .replace(/[.!]? Candidate bindings: (: )?/, '; there is ')
+  );
 }
 
 /** Its own first. */

@@ -332,10 +332,7 @@ SELECT 1 AS one`,
     const told = outcomes(await place.run());
     const gone =
       'total of public.orders was dropped at the source; seen at 2026-01-31T12:00:00.000Z';
-    assert.equal(
-      told['behind'],
-      `failed: Values list "o" does not have a column named "total". ${gone}`,
-    );
+    assert.equal(told['behind'], `failed: Table "o" does not have a column named "total". ${gone}`);
     assert.match(
       told['renamed'] ?? '',
       /customer_id of public\.orders was renamed to client_id at the source; seen at/,
