@@ -202,6 +202,37 @@ describe('a table altered while it is captured', { timeout: 60_000 }, () => {
     await stop();
   });
 
+  test('has no row of a table of that name that was dropped', async () => {
+    await using server = await temporaryPostgres();
+    await using client = await PostgresClient.connect(server);
+    await client.query('CREATE TABLE t (id int PRIMARY KEY, note text)');
+    await client.query("INSERT INTO t VALUES (1, 'old'), (2, 'old')");
+    const log = new MemoryEventLog();
+    const { stop } = await capturing(server, log, { 'publication.autocreate.mode': 'all_tables' });
+    const config = connectorConfig(server);
+    const isTable = (topic: string) => topic === TOPIC;
+    const describe = async (topic: string) =>
+      (await describeTables(server, config, 'native')).find((table) => table.topic === topic);
+    await using t = await lakeTest(undefined, { log });
+    await until(async () => (await recordsOf(log, TOPIC)).length >= 2);
+    await t.write({ isTable, describe });
+    await client.query('DROP TABLE t');
+    await client.query('CREATE TABLE t (id int PRIMARY KEY, note text)');
+    await client.query("INSERT INTO t VALUES (2, 'new')");
+    await until(async () => (await recordsOf(log, TOPIC)).length >= 3);
+    await t.write({ isTable, describe });
+    assert.deepEqual(t.asked, [TOPIC]);
+    await client.query("INSERT INTO t VALUES (3, 'new')");
+    await until(async () => (await recordsOf(log, TOPIC)).length >= 4);
+    const table = (await t.write({ isTable, describe })).tables[TOPIC];
+    assert.ok(table);
+    const { rows } = await t.engine.query(inlineFiles(stateOf(t.lake, table)));
+    // What came before it was noticed comes with the copy.
+    assert.deepEqual(rows, [[3, 'new']]);
+    assert.deepEqual(t.asked, [TOPIC]);
+    await stop();
+  });
+
   test('keeps the values of columns that were renamed again before anybody looked', async () => {
     await using server = await temporaryPostgres();
     await using client = await PostgresClient.connect(server);

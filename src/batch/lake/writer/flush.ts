@@ -263,12 +263,12 @@ export class Flush {
     for (const draft of this.#drafts.values()) {
       if (!draft.isChanged) continue;
       await noteCopies(lake, engine, draft, this.#signal);
-      const { hasOtherKey } = draft;
-      if (!hasOtherKey && !draft.hasUntoldValues) continue;
+      const { lacks } = draft;
+      if (lacks === undefined) continue;
       // Before it is noted for good: if it can't be asked for now, it is asked for again.
       await onMissingHistory(draft.topic);
-      this.#asked.set(draft.topic, hasOtherKey ? 'key' : 'values');
-      if (hasOtherKey) draft.noteOtherKey(clock.nowMs());
+      this.#asked.set(draft.topic, lacks);
+      if (lacks !== 'values') draft.noteOtherRows(lacks, clock.nowMs());
     }
     for (const draft of this.#drafts.values()) draft.incomplete = this.#incompleteOf(draft);
     const drafts = [...this.#drafts.values()].filter(({ isChanged }) => isChanged);

@@ -69,8 +69,40 @@ export class TableDraft {
       this.resets.push({ partition, offset: to, at: to, timeMs: atMs, cause: 'gap' });
   }
 
+  /** What only a copy can tell; undefined: nothing. */
+  get lacks(): 'key' | 'gap' | 'values' | undefined {
+    if (this.#hasOtherKey) return 'key';
+    if (this.#isMadeAnew) return 'gap';
+    return this.#hasUntoldValues ? 'values' : undefined;
+  }
+
+  /**
+   * The OID of the table whose rows came last; undefined: unknown. Once the lake has rows, or has
+   * looked when there were none, what comes is of that table or of a later one.
+   */
+  get table(): number | undefined {
+    const { before, changes, schemas } = this;
+    const files = [...(before?.bases ?? []), ...(before?.changes ?? []), ...changes];
+    const hasLooked = Object.keys(before?.offsets ?? {}).length > 0;
+    return files.length > 0 || !hasLooked
+      ? tableIn(files.map(({ schema }) => schemas[schema]))
+      : tableIn(before?.schemas ?? []);
+  }
+
+  /** Whether the table was dropped and made anew: nobody tells of a drop, and the rows of before are of another one. */
+  get #isMadeAnew(): boolean {
+    const { before, schemas } = this;
+    if (before === undefined || schemas.length === before.schemas.length) return false;
+    const files = [...before.bases, ...before.changes];
+    const [known, today] = [
+      tableIn(files.map(({ schema }) => schemas[schema])),
+      tableIn(schemas.slice(-1)),
+    ];
+    return known !== undefined && today !== undefined && known !== today;
+  }
+
   /** Whether the rows of before were told apart by other columns. */
-  get hasOtherKey(): boolean {
+  get #hasOtherKey(): boolean {
     const { before, key } = this;
     if (before === undefined || before.changes.length + before.bases.length === 0) return false;
     const numbered = (schemas: readonly LakeSchema[], name: string) => ({
@@ -89,7 +121,7 @@ export class TableDraft {
    * Whether PostgreSQL wrote all rows anew and told nobody: for a column of another type, or for a
    * new one whose default differs by row. Rows without a key can't be fetched again one by one.
    */
-  get hasUntoldValues(): boolean {
+  get #hasUntoldValues(): boolean {
     const { before, key, schemas, filled } = this;
     if (key.length === 0 || before === undefined) return false;
     if (before.changes.length + before.bases.length === 0) return false;
@@ -104,12 +136,12 @@ export class TableDraft {
   /**
    * Nobody knows which of the changes until now concern the same row by its new key, and PostgreSQL
    * does not tell what it filled a new column with: all of them come back as the copy that was asked
-   * for brings them.
+   * for brings them. So with rows of a table that is no longer there.
    */
-  noteOtherKey(timeMs: number): void {
+  noteOtherRows(cause: 'key' | 'gap', timeMs: number): void {
     for (const [partition, offset] of Object.entries(this.offsets)) {
       const reset = { partition: Number(partition), offset, at: offset - 1, timeMs };
-      if (offset > 0) this.resets.push({ ...reset, cause: 'key' });
+      if (offset > 0) this.resets.push({ ...reset, cause });
     }
   }
 
@@ -152,6 +184,11 @@ export type CopyMark = Readonly<{
   isFirst: boolean;
   timeMs: number;
 }>;
+
+function tableIn(schemas: readonly (LakeSchema | undefined)[]): number | undefined {
+  const numbers = schemas.flatMap((schema) => schema?.columns.map(({ number }) => number) ?? []);
+  return numbers.findLast((number) => number !== undefined)?.table;
+}
 
 function haveSameOffsets(a: LakeOffsets, b: LakeOffsets): boolean {
   const partitions = Object.keys(a);

@@ -311,18 +311,6 @@ function isNumbered({ columns }: LakeSchema): boolean {
   return columns.some(({ number }) => number !== undefined);
 }
 
-/** Once the lake holds rows of a table, or has looked when there were none, what comes is of it or of a later one. */
-function tableOf({ before, schemas, changes }: TableDraft): number | undefined {
-  const files = [...(before?.bases ?? []), ...(before?.changes ?? []), ...changes];
-  const hasLooked = Object.keys(before?.offsets ?? {}).length > 0;
-  const seen =
-    files.length > 0 || !hasLooked
-      ? files.map(({ schema }) => schemas[schema])
-      : (before?.schemas ?? []);
-  const numbered = seen.findLast((schema) => schema !== undefined && isNumbered(schema));
-  return numbered?.columns.find(({ number }) => number !== undefined)?.number?.table;
-}
-
 function nameOf({ name }: Readonly<{ name: string }>): string {
   return name;
 }
@@ -344,7 +332,7 @@ class Plan {
     this.name = name;
     this.key = key;
     this.schemas = schemas;
-    this.#table = tableOf(draft);
+    this.#table = draft.table;
   }
 
   get last(): LakeSchema | undefined {
