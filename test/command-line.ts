@@ -19,7 +19,7 @@ const MAIN = join(import.meta.dirname, '../src/cli/main.ts');
 /** Kept between runs, and keyed by content: most of a start is compiling. */
 const COMPILE_CACHE = join(tmpdir(), 'millrace-compile-cache');
 const PATIENCE_MS = 60_000;
-const LOOK_EVERY_MS = 20;
+const LOOK_EVERY_MS = 50;
 const NEVER = new AbortController().signal;
 
 export type Ended = Readonly<{ exitCode: number | null; out: string; err: string }>;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -9,6 +10,7 @@ import { ScriptedLake } from '../../../test/scripted-lake.ts';
 import { TemporaryBatch } from '../../../test/temporary-batch.ts';
 
 const MILLRACE = join(import.meta.dirname, '../millrace');
+const COMPILE_CACHE = join(tmpdir(), 'millrace-compile-cache');
 
 async function lakeOfTwo() {
   const batch = await TemporaryBatch.create();
@@ -22,7 +24,7 @@ async function lakeOfTwo() {
   const ask = async (args: readonly string[], input = '') => {
     const child = spawn(MILLRACE, ['sql', '--data-dir', batch.dir, ...args], {
       cwd: batch.dir,
-      env: { PATH: process.env['PATH'] },
+      env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: COMPILE_CACHE },
     });
     const closed = once(child, 'close');
     child.stdin.end(input);
