@@ -202,6 +202,30 @@ describe('a table altered while it is captured', { timeout: 60_000 }, () => {
     await stop();
   });
 
+  test('is copied again where a new lake finds rows of before a renaming in the log', async () => {
+    await using server = await temporaryPostgres();
+    await using client = await PostgresClient.connect(server);
+    await client.query('CREATE TABLE t (id int PRIMARY KEY, a text, b text)');
+    await client.query("INSERT INTO t VALUES (1, 'a1', 'b1')");
+    const log = new MemoryEventLog();
+    const { stop } = await capturing(server, log);
+    const config = connectorConfig(server);
+    await until(async () => (await recordsOf(log, TOPIC)).length >= 1);
+    const write = async (): Promise<readonly string[]> => {
+      await using t = await lakeTest(undefined, { log });
+      await t.write({
+        isTable: (topic) => topic === TOPIC,
+        describe: async (topic) =>
+          (await describeTables(server, config, 'native')).find((table) => table.topic === topic),
+      });
+      return t.asked;
+    };
+    assert.deepEqual(await write(), []);
+    await client.query('ALTER TABLE t RENAME a TO c');
+    assert.deepEqual(await write(), [TOPIC]);
+    await stop();
+  });
+
   test('has no row of a table of that name that was dropped', async () => {
     await using server = await temporaryPostgres();
     await using client = await PostgresClient.connect(server);

@@ -123,14 +123,27 @@ export class TableDraft {
    */
   get #hasUntoldValues(): boolean {
     const { before, key, schemas, filled } = this;
-    if (key.length === 0 || before === undefined) return false;
-    if (before.changes.length + before.bases.length === 0) return false;
+    if (key.length === 0) return false;
+    if (this.#hasGuessedNames) return true;
+    if (before === undefined || before.changes.length + before.bases.length === 0) return false;
     const known = before.schemas.at(-1)?.columns ?? [];
     const today = schemas.length > before.schemas.length ? schemas.at(-1) : undefined;
     return (today?.columns ?? []).some((column) => {
       const held = sameColumn(known, column);
       return held === undefined ? filled.has(column.source) : !holdsAll(column.type, held.type);
     });
+  }
+
+  /**
+   * Whether rows came whose columns can be told by name alone, though those of today have numbers:
+   * names may have moved since, as in a lake that is written anew from an old log.
+   */
+  get #hasGuessedNames(): boolean {
+    const { changes, schemas } = this;
+    if (tableIn(schemas.slice(-1)) === undefined) return false;
+    return changes.some(({ schema }) =>
+      schemas[schema]?.columns.some(({ number }) => number === undefined),
+    );
   }
 
   /**
