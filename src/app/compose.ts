@@ -37,20 +37,20 @@ export type Part = Readonly<{
 export type DataPlaces = Pick<Config, 'dataDir' | 'log' | 'store' | 'retention'>;
 
 /**
- * Embedded, the caller holds the data directory; threads of one process share `wake`, and `share`
- * says which partitions of a group are this thread's.
+ * Embedded, the caller holds the data directory; threads of one process share `wake`, and may have
+ * a share of a group's partitions each.
  */
 export async function openLog(
   { dataDir, log, retention }: DataPlaces,
   wake: SharedArrayBuffer,
-  share?: LmdbEventLogOptions['share'],
+  ofThread: Pick<LmdbEventLogOptions, 'share' | 'lingerMs'> = {},
 ): Promise<EventLog> {
   if (log.kind === 'embedded')
     return LmdbEventLog.open({
       dir: placesIn(dataDir).log,
       wake,
       retention,
-      ...(share !== undefined && { share }),
+      ...ofThread,
     });
   // Only who has such a server pays for its client.
   const { KafkaEventLog } = await import('../adapters/kafka/event-log.ts');

@@ -21,34 +21,25 @@ const HOUR_MS = 3_600_000;
 const RETENTION = { ms: HOUR_MS, bytes: 1 << 30 };
 const SMALL = { segmentBytes: 128 * 1024, retention: RETENTION };
 
-eventLogContract('LmdbEventLog', async () => {
-  const folder = await temporaryFolder();
-  const options = { dir: folder.dir, wake: Bell.memory(), retention: RETENTION };
-  const log = await LmdbEventLog.open(options);
-  return {
-    log,
-    another: () => LmdbEventLog.open(options),
-    [Symbol.asyncDispose]: async () => {
-      await log[Symbol.asyncDispose]();
-      await folder[Symbol.asyncDispose]();
-    },
-  };
-});
-
-// The same through rolls: a segment is full after nearly every append.
-eventLogContract('LmdbEventLog with tiny segments', async () => {
-  const folder = await temporaryFolder();
-  const options = { dir: folder.dir, wake: Bell.memory(), retention: RETENTION, segmentBytes: 1 };
-  const log = await LmdbEventLog.open(options);
-  return {
-    log,
-    another: () => LmdbEventLog.open(options),
-    [Symbol.asyncDispose]: async () => {
-      await log[Symbol.asyncDispose]();
-      await folder[Symbol.asyncDispose]();
-    },
-  };
-});
+for (const [name, more] of Object.entries({
+  LmdbEventLog: {},
+  // Through rolls: a segment is full after nearly every append.
+  'LmdbEventLog with tiny segments': { segmentBytes: 1 },
+  'LmdbEventLog whose appends linger': { lingerMs: 2, segmentBytes: 64 * 1024 },
+}))
+  eventLogContract(name, async () => {
+    const folder = await temporaryFolder();
+    const options = { dir: folder.dir, wake: Bell.memory(), retention: RETENTION, ...more };
+    const log = await LmdbEventLog.open(options);
+    return {
+      log,
+      another: () => LmdbEventLog.open(options),
+      [Symbol.asyncDispose]: async () => {
+        await log[Symbol.asyncDispose]();
+        await folder[Symbol.asyncDispose]();
+      },
+    };
+  });
 
 describe('LmdbEventLog', () => {
   test('gives back everything after it was closed and opened again', async () => {

@@ -30,6 +30,11 @@ export type LmdbEventLogOptions = Readonly<{
    * same topics.
    */
   share?: Readonly<{ index: number; of: number }>;
+  /**
+   * For a thread that has other things to do: appends wait so long for others to share their flush,
+   * which then leaves the thread free. Undefined: each is made at once, a small one by the thread itself.
+   */
+  lingerMs?: number;
   now?: () => number;
 }>;
 
@@ -53,11 +58,11 @@ export class LmdbEventLog implements EventLog {
   readonly #closing = new AbortController();
   readonly #following: Promise<void>;
 
-  private constructor(segments: LogSegments, bell: Bell, share: typeof ALL) {
+  private constructor(segments: LogSegments, bell: Bell, share: typeof ALL, lingerMs?: number) {
     this.#share = share;
     this.#segments = segments;
     this.#bell = bell;
-    this.#writer = new LogWriter(segments, () => bell.ring(ROWS_CHANGED));
+    this.#writer = new LogWriter(segments, { onRemoved: () => bell.ring(ROWS_CHANGED), lingerMs });
     this.#following = this.#followRemovals();
   }
 
@@ -68,12 +73,13 @@ export class LmdbEventLog implements EventLog {
     retention,
     segmentBytes = Math.ceil(retention.bytes / 8),
     share = ALL,
+    lingerMs,
     now = Date.now,
   }: LmdbEventLogOptions): Promise<LmdbEventLog> {
     // Address space, not memory: so large that LMDB never has to map a growing file anew.
     const mapBytes = segmentBytes * 2 + (1 << 30);
     const segments = await LogSegments.open({ dir, retention, segmentBytes, mapBytes, now });
-    return new LmdbEventLog(segments, new Bell(wake), share);
+    return new LmdbEventLog(segments, new Bell(wake), share, lingerMs);
   }
 
   async createTopics(declarations: readonly TopicDeclaration[]): Promise<void> {

@@ -125,12 +125,16 @@ export class LogSegment {
    * Runs `body` as one transaction: it sees the newest state, and an error undoes all of it.
    *
    * A small one is made and flushed on this thread: the way to LMDB's own thread and back costs
-   * more than its flush, a millisecond of a change's two. A large one leaves this thread free.
+   * more than its flush, a millisecond of a change's two. A large one leaves this thread free,
+   * as does one that shall be made `isAside`.
    */
-  async write<T>(body: () => T, bytes = 0): Promise<T> {
+  async write<T>(
+    body: () => T,
+    { bytes = 0, isAside = bytes > MAX_SYNC_BYTES }: { bytes?: number; isAside?: boolean } = {},
+  ): Promise<T> {
     refuseFullDisk(this.file, bytes);
     try {
-      return await transact(this.#db, body, bytes > MAX_SYNC_BYTES);
+      return await transact(this.#db, body, isAside);
     } catch (error) {
       // A failed commit carries its reason in a second promise.
       const reason = (error as { commitError?: Promise<unknown> }).commitError;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MillraceError } from '../../domain/errors.ts';
 import type { LogSegment } from './log-segment.ts';
 import type { LogSegments } from './log-segments.ts';
@@ -28,12 +29,18 @@ type Outcome = Readonly<{ error?: unknown }>;
 export class LogWriter {
   readonly #segments: LogSegments;
   readonly #onRemoved: () => void;
+  readonly #lingerMs: number | undefined;
   readonly #queue: Job[] = [];
   #pumping: Promise<void> | undefined;
 
-  constructor(segments: LogSegments, onRemoved: () => void) {
+  /** `lingerMs`: as LmdbEventLogOptions tells. */
+  constructor(
+    segments: LogSegments,
+    { onRemoved, lingerMs }: Readonly<{ onRemoved: () => void; lingerMs: number | undefined }>,
+  ) {
     this.#segments = segments;
     this.#onRemoved = onRemoved;
+    this.#lingerMs = lingerMs;
   }
 
   /**
@@ -69,7 +76,7 @@ export class LogWriter {
 
   async #pump(): Promise<void> {
     // Appends of one turn of the event loop share a transaction.
-    await Promise.resolve();
+    await (this.#lingerMs === undefined ? Promise.resolve() : sleep(this.#lingerMs));
     while (this.#queue.length > 0) {
       const jobs = this.#takeJobs();
       try {
@@ -103,7 +110,7 @@ export class LogWriter {
       const segment = await this.#segments.follow();
       const outcomes = await segment.write(
         () => (segment.sealed ? undefined : jobs.map((job) => attempt(job, segment))),
-        bytes,
+        { bytes, isAside: this.#lingerMs !== undefined },
       );
       if (outcomes !== undefined) return outcomes;
     }

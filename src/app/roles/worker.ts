@@ -23,6 +23,9 @@ import {
   type WorkerTask,
 } from './worker-messages.ts';
 
+/** What tasks put out shares its flush with what others of the thread do. */
+const LINGER_MS = 10;
+
 /*
  * The entry of a worker thread: runs one role until it is told to stop, then ends by itself. The
  * log and the store are this thread's own objects on the process's files.
@@ -41,7 +44,11 @@ try {
 async function runRole(task: WorkerTask, signal: AbortSignal): Promise<void> {
   useGate(task.gate);
   const pipeline = await loadPipeline(task.pipelineDir, task.environment);
-  await using log = await openLog(task.places, task.wake, task.share);
+  await using log = await openLog(task.places, task.wake, {
+    ...(task.share !== undefined && { share: task.share }),
+    // Capture's thread waits for its append anyway; tasks have others to work on, and their results are in the store.
+    ...(task.role === 'stream' && { lingerMs: LINGER_MS }),
+  });
   const onPart = (part: string, state: PartState): void => tell({ kind: 'part', part, state });
   const onState = (part: string, state: Supervised): void => onPart(part, partStateOf(state));
   const file = connectorFileOf(pipeline, task.pipelineDir);
