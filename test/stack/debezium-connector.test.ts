@@ -6,6 +6,7 @@ import { MillraceError } from '../../src/domain/errors.ts';
 import { parseLsn } from '../../src/domain/lsn.ts';
 import type { ConnectorStatus } from '../../src/domain/status.ts';
 import { captured } from '../capture.ts';
+import { eventually } from '../command-line.ts';
 import { type Servers, type Watched, watching } from './debezium.ts';
 import { temporaryCertificate } from './servers/certificate.ts';
 import { temporaryConnect } from './servers/connect.ts';
@@ -85,9 +86,15 @@ const untilConfirmed = async (watched: Watched): Promise<ConnectorStatus> => {
 const changesIn = async (topic: string) =>
   (await captured(log, topic)).map(({ value }) => value as { op: string; after: { v: string } });
 
+/** Asks again where Connect can't answer, as its workers are to agree on who runs what. */
 const askConnect = async (path: string, method = 'GET') => {
-  const response = await fetch(`${connect.url}/${path}`, { method });
-  return { status: response.status, text: await response.text() };
+  let answer = { status: 0, text: '' };
+  await eventually('answered by Connect', async () => {
+    const response = await fetch(`${connect.url}/${path}`, { method });
+    answer = { status: response.status, text: await response.text() };
+    return !(answer.status === 500 && /rebalance/.test(answer.text));
+  });
+  return answer;
 };
 
 const failsWith =
@@ -226,8 +233,10 @@ describe('DebeziumConnector', { concurrency: 4 }, () => {
     await askConnect(path, 'DELETE');
     await query(`INSERT INTO ${table} VALUES (2, 'new')`);
     await untilConfirmed(watched);
-    const ops = (await changesIn(topic)).map(({ op }) => op);
-    assert.deepEqual(ops, ['r', 'c']);
+    const [copied, ...inserted] = (await changesIn(topic)).map(({ op, after }) => `${op} ${after.v}`);
+    assert.equal(copied, 'r old');
+    // Twice when the task that was removed still saw it, and ended before it noted its offset.
+    assert.deepEqual([...new Set(inserted)], ['c new']);
     await watched.connector.remove(new AbortController().signal);
     await watched.stop();
     assert.equal((await askConnect(path)).status, 404);
