@@ -23,7 +23,7 @@ import { startAll } from './shop/start-all.ts';
 
 const PARTITIONS = 20;
 /** Between batches of the generator. */
-const LOAD = { seed: 4, intervalMs: 1200 };
+const LOAD = { seed: 4, intervalMs: 2000 };
 
 /**
  * Every fault comes while the shop is changed, and after each the store is found equal to the source.
