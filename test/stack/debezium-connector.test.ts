@@ -233,7 +233,9 @@ describe('DebeziumConnector', { concurrency: 4 }, () => {
     await askConnect(path, 'DELETE');
     await query(`INSERT INTO ${table} VALUES (2, 'new')`);
     await untilConfirmed(watched);
-    const [copied, ...inserted] = (await changesIn(topic)).map(({ op, after }) => `${op} ${after.v}`);
+    const [copied, ...inserted] = (await changesIn(topic)).map(
+      ({ op, after }) => `${op} ${after.v}`,
+    );
     assert.equal(copied, 'r old');
     // Twice when the task that was removed still saw it, and ended before it noted its offset.
     assert.deepEqual([...new Set(inserted)], ['c new']);
