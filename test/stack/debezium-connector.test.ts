@@ -233,12 +233,8 @@ describe('DebeziumConnector', { concurrency: 4 }, () => {
     await askConnect(path, 'DELETE');
     await query(`INSERT INTO ${table} VALUES (2, 'new')`);
     await untilConfirmed(watched);
-    const [copied, ...inserted] = (await changesIn(topic)).map(
-      ({ op, after }) => `${op} ${after.v}`,
-    );
-    assert.equal(copied, 'r old');
-    // Twice when the task that was removed still saw it, and ended before it noted its offset.
-    assert.deepEqual([...new Set(inserted)], ['c new']);
+    const ops = (await changesIn(topic)).map(({ op }) => op);
+    assert.deepEqual(ops, ['r', 'c']);
     await watched.connector.remove(new AbortController().signal);
     await watched.stop();
     assert.equal((await askConnect(path)).status, 404);
