@@ -69,9 +69,10 @@ export class Up implements Subject {
         connector.confirmedLsn !== undefined &&
         parseLsn(connector.confirmedLsn) >= end,
     );
-    // Asked anew: only now do the ends of the partitions count.
     await this.#until('all was processed', isProcessed);
     await this.reconcile();
+    // What a stage handed on may have been on its way to the log.
+    await this.#until('all was processed', isProcessed);
     await this.#fillLake();
   }
 
@@ -154,8 +155,16 @@ export class Up implements Subject {
   }
 }
 
-/** Whether processors run, and none has anything left to do. */
-export function isProcessed({ processors }: StatusReport): boolean {
+/**
+ * Whether processors run, and none has anything left to do: told offsets may be old, so what counts
+ * are the ends of the topics as they are now.
+ */
+export function isProcessed({ processors, topics }: StatusReport): boolean {
+  const ends = new Map(
+    topics.flatMap(({ topic, partitions }) =>
+      partitions.map(({ partition, end }) => [`${topic}-${partition}`, end] as const),
+    ),
+  );
   return (
     processors.length > 0 &&
     processors.every(
@@ -163,7 +172,11 @@ export function isProcessed({ processors }: StatusReport): boolean {
         state === 'running' &&
         parked === 0 &&
         tasks.length > 0 &&
-        tasks.every(({ partitions }) => partitions.every(({ offset, end }) => offset === end)),
+        tasks.every(({ partitions }) =>
+          partitions.every(
+            ({ topic, partition, offset }) => offset === ends.get(`${topic}-${partition}`),
+          ),
+        ),
     )
   );
 }
