@@ -103,6 +103,7 @@ function contextForReading() {
     cwd: process.cwd(),
     signal: AbortSignal.abort(),
     leaveInterruptsToChild: () => {},
+    runsUntilTold: () => {},
     foundFailure: () => {},
   };
 }

@@ -126,13 +126,16 @@ describe('millrace reconcile', () => {
       await goesOn();
     });
 
-    for (const signal of ['SIGINT', 'SIGKILL'] as const) {
+    for (const [signal, expected] of [
+      ['SIGINT', 130],
+      ['SIGKILL', null],
+    ] as const) {
       test(`lets the processors go on after ${signal}, and leaves no slot`, async () => {
         const asked = shop.start('reconcile');
         await asked.until(/taking a snapshot/);
         assert.ok(await isHeld());
         asked.kill(signal);
-        await asked.ended;
+        assert.equal((await asked.ended).exitCode, expected);
         await goesOn();
         await eventually('without the slot', async () => {
           const slots = await client.query(

@@ -17,6 +17,8 @@ export type Context = Readonly<{
   cwd: string;
   /** Aborts on Ctrl-C, SIGTERM, and when nobody reads standard output any more. */
   signal: AbortSignal;
+  /** The command has no end of its own: ended by a signal it has done its work, and exits with 0. */
+  runsUntilTold: () => void;
   /** From now on Ctrl-C is meant for a child that has the terminal. */
   leaveInterruptsToChild: () => void;
   /** Ends the process with 1: the command did its work and found a difference or a failure. */

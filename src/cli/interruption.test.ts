@@ -32,7 +32,18 @@ test('a later second one ends the process at once', () => {
   emitter.emit('SIGTERM');
   at(1500);
   emitter.emit('SIGINT');
-  assert.deepEqual(exits, [130]);
+  assert.deepEqual(exits, [143]);
+});
+
+test('what a signal cut short ends as shells have it; what runs until it is told to end has done its work', () => {
+  for (const [signal, exitCode] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
+    const { emitter, interruption } = fixture();
+    assert.equal(interruption.exitCode, undefined);
+    emitter.emit(signal);
+    assert.equal(interruption.exitCode, exitCode);
+    interruption.runUntilTold();
+    assert.equal(interruption.exitCode, undefined);
+  }
 });
 
 test('leaves Ctrl-C to a child that has the terminal, but not SIGTERM', () => {
@@ -48,4 +59,5 @@ test('aborts when nobody reads standard output any more', () => {
   const { stdout, interruption } = fixture();
   stdout.emit('error', Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
   assert.ok(interruption.signal.aborted);
+  assert.equal(interruption.exitCode, undefined);
 });

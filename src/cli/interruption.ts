@@ -1,3 +1,5 @@
+import { constants } from 'node:os';
+
 /** What is needed of the process; a test gives its own. */
 type Interruptible = Pick<NodeJS.Process, 'on' | 'exit' | 'stdout'>;
 
@@ -15,15 +17,17 @@ export class Interruption {
   readonly #now: () => number;
   #firstAt: number | undefined;
   #isForChild = false;
+  #endsWith: number | undefined;
+  #runsUntilTold = false;
 
   constructor(process: Interruptible, now: () => number = Date.now) {
     this.#process = process;
     this.#now = now;
     process.on('SIGINT', () => {
-      if (!this.#isForChild) this.#interrupted();
+      if (!this.#isForChild) this.#interrupted('SIGINT');
     });
-    process.on('SIGTERM', () => this.#interrupted());
-    process.on('SIGHUP', () => this.#interrupted());
+    process.on('SIGTERM', () => this.#interrupted('SIGTERM'));
+    process.on('SIGHUP', () => this.#interrupted('SIGHUP'));
     process.stdout.on('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EPIPE') throw error;
       this.#controller.abort();
@@ -34,14 +38,25 @@ export class Interruption {
     return this.#controller.signal;
   }
 
+  /** As shells have it, 128 and the signal's number; undefined where no signal came that cut anything short. */
+  get exitCode(): number | undefined {
+    return this.#runsUntilTold ? undefined : this.#endsWith;
+  }
+
+  /** What runs from now on has no end of its own: to be told to end is its end. */
+  readonly runUntilTold = (): void => {
+    this.#runsUntilTold = true;
+  };
+
   /** From now on Ctrl-C is meant for the child that has the terminal, such as psql. */
   readonly leaveToChild = (): void => {
     this.#isForChild = true;
   };
 
-  #interrupted(): void {
+  #interrupted(signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP'): void {
     this.#firstAt ??= this.#now();
-    if (this.#now() - this.#firstAt > SAME_INTERRUPTION_MS) this.#process.exit(130);
+    this.#endsWith ??= 128 + constants.signals[signal];
+    if (this.#now() - this.#firstAt > SAME_INTERRUPTION_MS) this.#process.exit(this.#endsWith);
     this.#controller.abort();
   }
 }

@@ -17,6 +17,7 @@ const context = {
   environment: () => readEnvironment(process.cwd(), process.env),
   cwd: process.cwd(),
   signal: interruption.signal,
+  runsUntilTold: interruption.runUntilTold,
   leaveInterruptsToChild: interruption.leaveToChild,
   foundFailure: () => {
     process.exitCode = 1;
@@ -27,10 +28,10 @@ try {
   const program = await createProgram(context, process.argv.slice(2));
   await program.parseAsync(process.argv);
 } catch (error) {
-  // What ends because it was told to has not failed.
-  if (!(interruption.signal.aborted && error instanceof Error && error.name === 'AbortError'))
-    fail(error);
+  const isTold = interruption.signal.aborted && error instanceof Error;
+  if (!(isTold && error.name === 'AbortError')) fail(error);
 }
+process.exitCode ??= interruption.exitCode;
 
 function fail(error: unknown): void {
   const failure = describeFailure(error);

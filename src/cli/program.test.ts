@@ -10,6 +10,7 @@ const CONTEXT = {
   cwd: '.',
   signal: new AbortController().signal,
   leaveInterruptsToChild: () => {},
+  runsUntilTold: () => {},
   foundFailure: () => {},
 };
 

@@ -16,11 +16,12 @@ ${optionTable(help.visibleOptions(program).map(({ flags, description }) => [flag
 
 | exit code | meaning |
 | --- | --- |
-| 0 | done, also after Ctrl-C |
+| 0 | done; also when told to end what would run on, such as \`up\` or \`consume --follow\` |
 | 1 | a difference or failure was found |
 | 2 | wrong usage |
 | 69 | a service is unavailable |
 | 78 | wrong configuration |
+| 128 + n | ended by signal n before it was done: 130 by Ctrl-C, 143 by SIGTERM |
 
 With \`--json\`, an error is one JSON object on standard error: \`{"error": {"code", "facts", "hint", "exitCode"}}\`.
 The codes are in [errors](../errors.md).

@@ -20,6 +20,7 @@ export function captureCommand(context: Context): Command {
     .option('--adopt-slot', 'take over a slot that exists, from its confirmed position')
     .action(async (flags: CaptureFlags) => {
       const { terminal, signal, cwd } = context;
+      if (flags.untilIdle === undefined) context.runsUntilTold();
       const progress = new UpProgress(terminal, 'Ctrl-C stops it.', Date.now);
       await runCapture(
         {

@@ -33,13 +33,15 @@ export function consumeCommand(context: Context): Command {
     .option('--json', 'print one JSON object a record')
     .action(async (topics: string, options: ConsumeOptions) => {
       const { terminal, signal } = context;
+      const follow = options.follow ?? (options.from === 'end' && options.untilEnd === undefined);
+      if (follow) context.runsUntilTold();
       const records = callOperation(
         placeOf(context, command),
         'consume',
         {
           topics,
           from: options.from,
-          follow: options.follow ?? (options.from === 'end' && options.untilEnd === undefined),
+          follow,
           ...(options.key === undefined ? {} : { key: options.key }),
           ...(options.limit === undefined ? {} : { limit: options.limit }),
         },

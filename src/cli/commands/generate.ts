@@ -25,6 +25,7 @@ export function generateCommand(context: Context): Command {
     .action(async (flags: GenerateFlags) => {
       const { terminal, signal } = context;
       const batches = flags.once ? 1 : flags.batches;
+      if (batches === undefined) context.runsUntilTold();
       const startedMs = performance.now();
       let rows = 0;
       await runGenerate(

@@ -74,6 +74,7 @@ async function shop({ more = 0, isTty = false } = {}) {
       cwd: batch.dir,
       signal: new AbortController().signal,
       leaveInterruptsToChild: () => {},
+      runsUntilTold: () => {},
       foundFailure: () => {
         code = 1;
       },

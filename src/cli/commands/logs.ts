@@ -20,6 +20,7 @@ export function logsCommand(context: Context): Command {
       const file = logFileIn(dir);
       if (!existsSync(dirname(file)))
         throw new MillraceError('not_running', { dir, found: 'no log there' });
+      if (options.follow === true) context.runsUntilTold();
       const lines = logLines(file, {
         count: options.lines,
         follow: options.follow ?? false,

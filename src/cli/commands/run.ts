@@ -12,6 +12,7 @@ export function runCommand(context: Context): Command {
   );
   const run = (own: Command, role: Role): Promise<void> => {
     const options = { pipelineDir: pipelineDirOf(context, own), env: context.environment() };
+    context.runsUntilTold();
     return runRole(role, options, context.signal);
   };
   command.addCommand(captureRole(run));

@@ -30,6 +30,7 @@ export function upCommand(context: Context): Command {
         generate: flags.generator,
         adoptSlot: flags.adoptSlot ?? false,
       };
+      if (flags.detach !== true) context.runsUntilTold();
       const run = flags.detach ? runDetached : runUp;
       await run(options, progress.show, signal);
     });
