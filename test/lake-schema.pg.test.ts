@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MemoryEventLog } from '../src/adapters/memory/event-log.ts';
+import { mkdtempDisposable } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { PostgresClient } from '../src/adapters/postgres/client.ts';
+import { LakePart } from '../src/app/batch/lake-part.ts';
 import { describeTables } from '../src/app/described-tables.ts';
 import { inlineFiles } from '../src/batch/lake/inline-files.ts';
 import { stateOf } from '../src/batch/lake/state.ts';
@@ -254,6 +258,50 @@ describe('a table altered while it is captured', { timeout: 60_000 }, () => {
     // What came before it was noticed comes with the copy.
     assert.deepEqual(rows, [[3, 'new']]);
     assert.deepEqual(t.asked, [TOPIC]);
+    await stop();
+  });
+
+  test('is told of when it was dropped, or renamed out of what is captured', async () => {
+    await using server = await temporaryPostgres();
+    await using client = await PostgresClient.connect(server);
+    await client.query('CREATE TABLE kept (id int PRIMARY KEY)');
+    await client.query('CREATE TABLE dropped (id int PRIMARY KEY)');
+    await client.query('CREATE TABLE renamed (id int PRIMARY KEY)');
+    for (const name of ['kept', 'dropped', 'renamed'])
+      await client.query(`INSERT INTO ${name} VALUES (1)`);
+    const log = new MemoryEventLog();
+    const options = { 'table.include.list': 'public.kept,public.dropped,public.renamed' };
+    const { stop } = await capturing(server, log, options);
+    await using folder = await mkdtempDisposable(join(tmpdir(), 'millrace-gone-'));
+    const told = Promise.withResolvers<readonly string[]>();
+    const part: LakePart = new LakePart({
+      places: {
+        lake: { dir: join(folder.path, 'lake'), isNamed: true, flushMs: 60_000, retentionMs: 1 },
+        batch: { intervalMs: 0, memory: '256MB', warehouse: { kind: 'duckdb' } },
+      },
+      log,
+      connector: connectorConfig(server, options),
+      connection: server,
+      engine: 'native',
+      requestCopy: () => Promise.reject(new Error('nothing was lost')),
+      isInKafka: false,
+      lookEveryMs: 10,
+      onChange: () => {
+        const gone = part.status()?.gone ?? [];
+        if (gone.length === 2) told.resolve(gone);
+      },
+    });
+    for (const name of ['kept', 'dropped', 'renamed'])
+      await until(async () => (await recordsOf(log, `test_server.public.${name}`)).length >= 1);
+    const ending = new AbortController();
+    const ended = part.run(ending.signal);
+    await until(async () => part.status()?.rows === 3);
+    assert.equal(part.status()?.gone, undefined);
+    await client.query('DROP TABLE dropped');
+    await client.query('ALTER TABLE renamed RENAME TO other');
+    assert.deepEqual((await told.promise).toSorted(), ['public.dropped', 'public.renamed']);
+    ending.abort();
+    await ended;
     await stop();
   });
 

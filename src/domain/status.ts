@@ -155,4 +155,6 @@ export type LakeWriterStatus = Common &
     unfitRows: number;
     /** Records that were no change events, since the start. */
     deadLetters: number;
+    /** Tables of the lake that the source has no longer, or that are no longer captured, such as `public.orders`. */
+    gone?: readonly string[];
   }>;

@@ -6,17 +6,21 @@ import type { ConnectorConfig, ConnectorEngine } from '../../capture/connector-c
 import { messageTopic } from '../../domain/logical-message.ts';
 import type { LakeWriterStatus } from '../../domain/status.ts';
 import { systemClock } from '../../lib/clock.ts';
+import { runTogether } from '../../lib/run-together.ts';
 import type { EventLog } from '../../ports/event-log.ts';
 import type { Part } from '../compose.ts';
-import { describeTables } from '../described-tables.ts';
+import { type DescribedTable, describeTables } from '../described-tables.ts';
 import { LAKE_DEAD_LETTERS } from '../topics.ts';
 import { copiesLeftIn } from './copies-left.ts';
+import { goneTables } from './gone-tables.ts';
 import { type BatchPlaces, openEngine } from './open.ts';
 
 /** All tables of a flush are asked for one after the other. */
 const DESCRIBED_FOR_MS = 500;
 /** The ends of a transaction in Kafka come to its partitions one after the other. */
 const READABLE_WITHIN_MS = 5000;
+/** No change tells that a table is gone. */
+const LOOK_FOR_GONE_EVERY_MS = 60_000;
 
 export type LakePartOptions = Readonly<{
   places: BatchPlaces;
@@ -30,6 +34,8 @@ export type LakePartOptions = Readonly<{
   /** The log. */
   isInKafka: boolean;
   onChange: () => void;
+  /** How often it is looked which tables are gone. */
+  lookEveryMs?: number;
 }>;
 
 /** Writes the captured tables into the lake. */
@@ -38,6 +44,7 @@ export class LakePart implements Part {
   readonly #options: LakePartOptions;
   #writer: LakeWriter | undefined;
   #status: LakeWriterStatus | undefined;
+  #gone: readonly string[] = [];
   /** What ended it, until it writes again. */
   #failure: unknown;
 
@@ -67,13 +74,15 @@ export class LakePart implements Part {
       () => describeTables(connection, connector, engine),
       DESCRIBED_FOR_MS,
     );
-    const messages = messageTopic(connector.topicPrefix);
-    this.#writer = new LakeWriter({
+    const messages = messageTopic(topicPrefix);
+    const isTable = (topic: string): boolean =>
+      isTableTopic(topic, topicPrefix) && topic !== messages;
+    const writer = new LakeWriter({
       lake,
       log,
       engine: sql,
       clock: systemClock,
-      isTable: (topic) => isTableTopic(topic, connector.topicPrefix) && topic !== messages,
+      isTable,
       messageTopic: messages,
       deadLetterTopic: LAKE_DEAD_LETTERS,
       describe: async (topic) => (await described()).find((table) => table.topic === topic),
@@ -89,8 +98,33 @@ export class LakePart implements Part {
         onChange();
       },
     });
+    this.#writer = writer;
     this.#failure = undefined;
-    await this.#writer.run(signal);
+    await runTogether(signal, [
+      (either) => writer.run(either),
+      (either) => this.#lookForGone({ lake, isTable, described }, either),
+    ]);
+  }
+
+  async #lookForGone(
+    {
+      lake,
+      isTable,
+      described,
+    }: Readonly<{
+      lake: Lake;
+      isTable: (topic: string) => boolean;
+      described: () => Promise<readonly DescribedTable[]>;
+    }>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { lookEveryMs = LOOK_FOR_GONE_EVERY_MS, onChange } = this.#options;
+    while (!signal.aborted) {
+      const gone = await goneTables(await lake.manifest(), isTable, described);
+      if (gone !== undefined) this.#gone = gone;
+      onChange();
+      await systemClock.sleep(lookEveryMs, signal);
+    }
   }
 
   /**
@@ -103,7 +137,8 @@ export class LakePart implements Part {
   }
 
   status(): LakeWriterStatus | undefined {
-    return this.#status;
+    if (this.#status === undefined || this.#gone.length === 0) return this.#status;
+    return { ...this.#status, gone: this.#gone };
   }
 }
 

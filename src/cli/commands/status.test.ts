@@ -149,6 +149,7 @@ test('shows how far the lake is, and what became of the last run of the models',
         flushedAtMs: 59_000,
         unfitRows: 1,
         deadLetters: 0,
+        gone: ['public.baskets'],
       },
       batch: {
         component: 'batch',
@@ -171,9 +172,10 @@ test('shows how far the lake is, and what became of the last run of the models',
     pc.createColors(false),
   );
   const from = lines.findIndex((line) => line.startsWith('LAKE'));
-  assert.deepEqual(lines.slice(from, from + 7), [
+  assert.deepEqual(lines.slice(from, from + 8), [
     'LAKE     LAG  WRITTEN  CAUGHT UP  UNFIT  DEAD LETTERS',
     'running   12   34,567  2.0 s ago      1             0',
+    '  public.baskets is not at the source any more, or not captured: its rows stay as they were',
     '',
     'MODELS   RUNS  FAILED  LAST RUN      TOOK  MADE  TESTS FAILED',
     'waiting     3       1  10.0 s ago  250 ms     6             1',

@@ -208,7 +208,7 @@ function taskLines({ workers, processors }: StatusReport, colours: Terminal['col
 
 function lakeLines({ lake, atMs }: StatusReport): string[] {
   if (lake === undefined) return [];
-  const { state, lag, rows, flushedAtMs, unfitRows, deadLetters, problem } = lake;
+  const { state, lag, rows, flushedAtMs, unfitRows, deadLetters, problem, gone = [] } = lake;
   return [
     ...formatTable(
       [
@@ -231,6 +231,10 @@ function lakeLines({ lake, atMs }: StatusReport): string[] {
           formatCount(deadLetters),
         ],
       ],
+    ),
+    ...gone.map(
+      (table) =>
+        `  ${table} is not at the source any more, or not captured: its rows stay as they were`,
     ),
     ...(problem === undefined ? [] : [`  problem: ${problem}`]),
   ];
